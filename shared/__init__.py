@@ -1,0 +1,1 @@
+"""What the gateway and the collectors both speak: events, wire format, outcomes, settings, telemetry."""

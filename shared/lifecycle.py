@@ -1,0 +1,99 @@
+"""How a program starts, stops and ends.
+
+Invariant: stopping has two phases. The first signal asks (`soft`): take nothing new, finish what is in
+hand. The second, or the end of the grace period, insists (`hard`): leave at once; what was not
+acknowledged is delivered again. Exit status: 0 stopped as asked, 1 a fatal error, 2 a wrong setting.
+"""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final, NoReturn
+
+import uvloop
+
+from shared.errors import Fatal, SettingsError
+
+EXIT_FATAL: Final = 1
+EXIT_SETTINGS: Final = 2
+
+
+class Shutdown:
+    """The two phases of stopping, as events. Lives in one event loop."""
+
+    def __init__(self) -> None:
+        self.soft = asyncio.Event()
+        self.hard = asyncio.Event()
+
+    def request(self) -> None:
+        """Ask to stop; asked a second time, insist."""
+        (self.hard if self.soft.is_set() else self.soft).set()
+
+    def listen(self) -> None:
+        """Take SIGTERM and SIGINT as requests from now on."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.request)
+
+    async def insist_after(self, grace_s: float) -> None:
+        """Wait for the request, then for `grace_s` seconds, then insist. Returns earlier once insisted."""
+        await self.soft.wait()
+        try:
+            async with asyncio.timeout(grace_s):
+                await self.hard.wait()
+        except TimeoutError:
+            self.hard.set()
+
+
+async def first_of(*awaitables: Coroutine[Any, Any, Any]) -> None:
+    """Wait until one of these is done, end the others, and raise what the first one raised, if it did."""
+    tasks = [asyncio.create_task(awaitable) for awaitable in awaitables]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()
+
+
+async def repeat(step: Callable[[], Awaitable[None]], *, every_s: float) -> NoReturn:
+    """Do `step` now and then every `every_s` seconds, until cancelled. What it raises ends the program."""
+    while True:
+        await step()
+        await asyncio.sleep(every_s)
+
+
+def run(main: Callable[[], Coroutine[Any, Any, None]], *, program: str) -> NoReturn:
+    """Run a program to its end and exit with its status; what a person must mend is said in a line."""
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(main())
+    except SettingsError as error:
+        _say(program, error)
+        sys.exit(EXIT_SETTINGS)
+    except Fatal as error:
+        _say(program, error)
+        sys.exit(EXIT_FATAL)
+    except BaseExceptionGroup as group:
+        fatal, rest = group.split(Fatal)
+        if rest is not None or fatal is None:
+            raise
+        for leaf in _leaves(fatal):
+            _say(program, leaf)
+        sys.exit(EXIT_FATAL)
+    sys.exit(0)
+
+
+def _say(program: str, error: BaseException) -> None:
+    for line in str(error).splitlines():
+        sys.stderr.write(f"{program}: {line}\n")
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    found: list[BaseException] = []
+    for error in group.exceptions:
+        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found

@@ -1,0 +1,158 @@
+"""Every Prometheus metric of both roles, each with who moves it.
+
+Invariant: label values come from closed lists (sources of the registry, the enums of
+`shared.outcomes`, the routes), so the number of series is bounded whatever is sent.
+"""
+
+from importlib.metadata import PackageNotFoundError, version
+from platform import python_version
+from typing import Final
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+)
+
+REQUEST_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+PUBLISH_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+BULK_EVENTS: Final = (1, 10, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000)
+
+
+class RoleMetrics:
+    """What both roles have."""
+
+    def __init__(self, role: str) -> None:
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        Info("floodgate_build", "Version of the program", registry=registry).info(
+            {"role": role, "version": app_version(), "python": python_version()}
+        )
+        # moved by streams.connection, on every change of the connection's state
+        self.nats_connected = Gauge("nats_connected", "1 while connected to NATS", registry=registry)
+        self.nats_reconnects = Counter("nats_reconnects_total", "Reconnections to NATS", registry=registry)
+
+
+class GatewayMetrics(RoleMetrics):
+    """The gateway's metrics, in a registry of their own."""
+
+    def __init__(self) -> None:
+        super().__init__("gateway")
+        r = self.registry
+        # gateway.handlers, once a request
+        self.requests = Counter("gateway_requests_total", "Webhook requests answered", ["route", "status"], registry=r)
+        self.events_processed = Counter(
+            "gateway_bulk_events_processed_total", "Events made durable, by source", ["source"], registry=r
+        )
+        self.events_rejected = Counter(
+            "gateway_events_rejected_total", "Events refused for good, by reason", ["reason"], registry=r
+        )
+        self.events_undurable = Counter(
+            "gateway_events_undurable_total",
+            "Valid events that could not be made durable, by source and reason",
+            ["source", "reason"],
+            registry=r,
+        )
+        self.request_seconds = Histogram(
+            "gateway_bulk_processing_duration_seconds",
+            "From the headers of a webhook request to its answer",
+            buckets=REQUEST_SECONDS,
+            registry=r,
+        )
+        self.request_events = Histogram(
+            "gateway_bulk_batch_size_histogram",
+            "Events in a webhook request",
+            buckets=BULK_EVENTS,
+            registry=r,
+        )
+        # gateway.admission, at entry and exit of a request
+        self.requests_in_flight = Gauge("gateway_requests_in_flight", "Webhook requests being worked on", registry=r)
+        self.bytes_in_flight = Gauge("gateway_bytes_in_flight", "Body bytes held by these requests", registry=r)
+        self.requests_refused = Counter(
+            "gateway_requests_refused_total", "Requests refused whole, by reason", ["reason"], registry=r
+        )
+        # streams.publisher, once a message
+        self.publish_seconds = Histogram(
+            "gateway_publish_duration_seconds",
+            "From a message's first attempt to its acknowledgement",
+            buckets=PUBLISH_SECONDS,
+            registry=r,
+        )
+        self.publish_retries = Counter(
+            "gateway_publish_retries_total", "Attempts to publish after the first", registry=r
+        )
+        self.publish_failures = Counter(
+            "gateway_publish_failures_total", "Messages given up after all attempts", ["reason"], registry=r
+        )
+        # streams.backlog, every few seconds
+        self.backlog_messages = Gauge(
+            "gateway_backlog_messages", "Messages that no collector has stored yet", ["source"], registry=r
+        )
+        self.backlog_share = Gauge(
+            "gateway_backlog_share",
+            "The backlog as a share of the stream's nearest limit; at 1 an unread message would be evicted",
+            ["source"],
+            registry=r,
+        )
+
+
+class CollectorMetrics(RoleMetrics):
+    """A collector's metrics, in a registry of their own."""
+
+    def __init__(self) -> None:
+        super().__init__("collector")
+        r = self.registry
+        # collectors.worker, once a flush
+        self.operations = Counter(
+            "collector_bulk_operations_total",
+            "Flushes, by result: stored, isolated (a part was poison), retried, failed",
+            ["source", "result"],
+            registry=r,
+        )
+        self.flush_events = Histogram(
+            "collector_flush_events", "Events in a flush", ["source"], buckets=BULK_EVENTS, registry=r
+        )
+        self.events = Counter("collector_events_total", "Events settled, by outcome", ["source", "outcome"], registry=r)
+        self.dead_letters = Counter(
+            "collector_dead_letters_total",
+            "Events dead-lettered, by reason",
+            ["source", "reason"],
+            registry=r,
+        )
+        self.redeliveries = Counter(
+            "collector_redeliveries_total",
+            "Messages delivered for a second time or more",
+            ["source"],
+            registry=r,
+        )
+        self.lag_messages = Gauge(
+            "collector_lag_messages", "Messages not stored yet: waiting, and delivered but unacknowledged",
+            ["source"], registry=r,
+        )  # fmt: skip
+        self.lag_seconds = Gauge(
+            "collector_lag_seconds",
+            "Age of the newest message stored, when it was stored",
+            ["source"],
+            registry=r,
+        )
+        # collectors.store, once a transaction
+        self.insert_seconds = Histogram(
+            "database_bulk_insert_duration_seconds", "A flush's transaction, commit included",
+            ["source"], buckets=PUBLISH_SECONDS, registry=r,
+        )  # fmt: skip
+        self.database_connected = Gauge("database_connected", "1 while the last transaction worked", registry=r)
+        self.pool_size = Gauge("database_pool_size", "Open connections in the pool", registry=r)
+        self.pool_idle = Gauge("database_pool_idle", "Of these, idle ones", registry=r)
+
+
+def app_version() -> str:
+    """The installed version; `0+source` when run from a checkout that was not installed."""
+    try:
+        return version("floodgate")
+    except PackageNotFoundError:
+        return "0+source"
