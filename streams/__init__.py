@@ -1,0 +1,1 @@
+"""JetStream: streams, consumers, publishing and delivery. The only home of nats."""

@@ -1,0 +1,152 @@
+"""The connection to NATS: opening, watching, draining.
+
+Invariant: `closed` is set once the client has given up for good (nats-py does so on an authorization
+error or a protocol error even where it is told to reconnect for ever); nothing works after that, so the
+program must end and be started anew.
+"""
+
+import asyncio
+from typing import Final
+
+import nats
+from nats.aio.client import Client
+from nats.errors import AuthorizationError, NoServersError
+from nats.js.client import JetStreamContext
+
+from shared.errors import Fatal, Retryable
+from shared.logs import Logger
+from shared.metrics import RoleMetrics
+from streams.settings import NatsSettings
+
+API_TIMEOUT_S: Final = 5.0
+"""For requests to the JetStream API: stream and consumer information, message reads."""
+
+PENDING_BYTES: Final = 8 * 1024 * 1024
+"""Outbound buffer. The publisher sends nothing while disconnected, so this only smooths bursts."""
+
+
+class Connection:
+    """One connection to NATS, which reconnects by itself."""
+
+    def __init__(self, settings: NatsSettings, *, name: str, log: Logger, metrics: RoleMetrics) -> None:
+        self._settings = settings
+        self._name = name
+        self._log = log
+        self._metrics = metrics
+        self._client = Client()
+        self._refused: str | None = None
+        self.closed = asyncio.Event()
+        self.detail = "not connected yet"
+
+    @property
+    def client(self) -> Client:
+        """The nats-py client; for use within streams/ only."""
+        return self._client
+
+    @property
+    def jetstream(self) -> JetStreamContext:
+        """The JetStream context; for use within streams/ only."""
+        return self._client.jetstream(timeout=API_TIMEOUT_S)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a publish would leave at once."""
+        return self._client.is_connected
+
+    @property
+    def max_payload_bytes(self) -> int:
+        """What the server takes for a message, headers and body together."""
+        return self._client.max_payload
+
+    async def open(self) -> None:
+        """Connect; waits for a server that is not up yet, trying as often as the settings say.
+
+        Raises Fatal where the server refuses the credentials or the attempts are used up.
+        """
+        connecting = asyncio.ensure_future(
+            nats_connect(
+                self._client,
+                self._settings,
+                name=self._name,
+                error_cb=self._on_error,
+                disconnected_cb=self._on_disconnected,
+                reconnected_cb=self._on_reconnected,
+                closed_cb=self._on_closed,
+            )
+        )
+        refused = asyncio.ensure_future(self.closed.wait())
+        try:
+            await asyncio.wait({connecting, refused}, return_when=asyncio.FIRST_COMPLETED)
+            if self._refused is not None:
+                raise Fatal(self._refused)
+            await connecting
+        except NoServersError as error:
+            raise Fatal(f"NATS at {self._settings.safe_url} can't be reached: {error}") from error
+        finally:
+            connecting.cancel()
+            refused.cancel()
+            await asyncio.gather(connecting, refused, return_exceptions=True)
+        self._set_connected()
+        self._log.info("nats_connected", server=self._server)
+
+    async def watch(self) -> None:
+        """Return never, or raise Fatal once the connection is closed for good."""
+        await self.closed.wait()
+        raise Fatal(f"the connection to NATS is closed for good: {self.detail}")
+
+    async def close(self) -> None:
+        """Send what is buffered, then disconnect. Never raises; waits 2 s at most."""
+        try:
+            async with asyncio.timeout(2):
+                if self._client.is_connected:
+                    await self._client.flush()
+                await self._client.close()
+        except (TimeoutError, nats.errors.Error, OSError) as error:
+            self._log.warning("nats_close_failed", error=repr(error))
+
+    def require(self) -> None:
+        """Raise Retryable unless connected."""
+        if not self.is_connected:
+            raise Retryable(f"not connected to NATS: {self.detail}")
+
+    @property
+    def _server(self) -> str:
+        url = self._client.connected_url
+        return url.netloc.rsplit("@", 1)[-1] if url is not None else ""
+
+    def _set_connected(self) -> None:
+        self.detail = f"connected to {self._server}"
+        self._metrics.nats_connected.set(1)
+
+    async def _on_error(self, error: Exception) -> None:
+        self.detail = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        self._log.warning("nats_error", error=self.detail)
+        if isinstance(error, AuthorizationError) or "authorization violation" in str(error).lower():
+            self._refused = f"NATS at {self._settings.safe_url} refuses these credentials"
+            self.closed.set()
+
+    async def _on_disconnected(self) -> None:
+        self._metrics.nats_connected.set(0)
+        self.detail = "disconnected"
+        self._log.warning("nats_disconnected")
+
+    async def _on_reconnected(self) -> None:
+        self._metrics.nats_reconnects.inc()
+        self._set_connected()
+        self._log.info("nats_reconnected", server=self._server)
+
+    async def _on_closed(self) -> None:
+        self._metrics.nats_connected.set(0)
+        self.closed.set()
+
+
+async def nats_connect(client: Client, settings: NatsSettings, **options: object) -> None:
+    """Connect `client` by `settings`; the options are nats-py's."""
+    await client.connect(
+        servers=settings.servers,
+        max_reconnect_attempts=settings.max_reconnect_attempts,
+        reconnect_time_wait=settings.reconnect_wait_ms / 1_000,  # type: ignore[arg-type]  # it sleeps: floats do
+        ping_interval=settings.ping_interval_ms / 1_000,  # type: ignore[arg-type]  # it sleeps: floats do
+        pending_size=PENDING_BYTES,
+        **options,  # type: ignore[arg-type]  # nats-py's callbacks, passed on unchanged
+    )

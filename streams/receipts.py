@@ -1,0 +1,74 @@
+"""What was accepted, by request: the gateway's half of a receipt, kept in JetStream.
+
+Invariant: the record of a request is durable before the request is answered with 2xx. The other half,
+what became of the events, is the ledger table `batches`; `gateway.receipts` joins the two.
+
+A record names the messages that were not acknowledged in time (`unconfirmed`): these may have become
+durable all the same, and if the ledger later shows one, the receipt counts it as accepted.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+import nats.errors
+from nats.js.errors import APIError, NotFoundError
+
+from shared.errors import Retryable
+from shared.wire import MESSAGE_ID
+from streams.connection import Connection
+from streams.publisher import Publisher
+from streams.subjects import Names
+
+MAX_RECORDS: Final = 1_000
+"""Requests of one correlation id that a receipt sums; reading is one round trip each."""
+
+
+class RequestRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One request: its id (the first part of its messages' ids), and events by source."""
+
+    request_id: str
+    correlation_id: str
+    received_at: str
+    accepted: Mapping[str, int]
+    failed: int
+    unconfirmed: Sequence[str] = ()
+
+
+class Receipts:
+    """Writes and reads request records."""
+
+    def __init__(self, connection: Connection, publisher: Publisher, names: Names) -> None:
+        self._connection = connection
+        self._publisher = publisher
+        self._names = names
+        self._decode = msgspec.json.Decoder(RequestRecord).decode
+        self._encode = msgspec.json.Encoder().encode
+
+    async def write(self, record: RequestRecord) -> None:
+        """Make a record durable. Raises NotDurable."""
+        subject = self._names.receipts(record.correlation_id)
+        await self._publisher.publish(subject, self._encode(record), {MESSAGE_ID: record.request_id})
+
+    async def read(self, correlation_id: str) -> list[RequestRecord]:
+        """The records of a correlation id, oldest first, MAX_RECORDS at most; [] where there is none.
+
+        Raises Retryable where the broker can't be asked.
+        """
+        self._connection.require()
+        jetstream = self._connection.jetstream
+        subject, stream = self._names.receipts(correlation_id), self._names.receipts_stream
+        records: list[RequestRecord] = []
+        sequence = 1
+        try:
+            while len(records) < MAX_RECORDS:
+                message = await jetstream.get_msg(stream, seq=sequence, subject=subject, next=True, direct=True)
+                record = self._decode(message.data or b"")
+                if record.correlation_id == correlation_id:  # the subject is a hash
+                    records.append(record)
+                sequence = (message.seq or 0) + 1
+        except NotFoundError:
+            return records
+        except (TimeoutError, APIError, nats.errors.Error, OSError) as error:
+            raise Retryable(f"receipts can't be read: {error!r}") from error
+        return records

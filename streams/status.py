@@ -1,0 +1,43 @@
+"""What is on the server now, against what should be: for `python -m streams status`."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import nats.errors
+from nats.js.errors import APIError, NotFoundError
+
+from shared.errors import Retryable
+from streams.backlog import read_backlog
+from streams.connection import Connection
+from streams.definitions import Definition
+
+
+async def status(connection: Connection, wanted: Sequence[Definition]) -> list[dict[str, Any]]:
+    """A dict a stream: what it holds, and how far its consumer is behind. Raises Retryable."""
+    connection.require()
+    rows = []
+    for definition in wanted:
+        try:
+            info = await connection.jetstream.stream_info(definition.name)
+        except NotFoundError:
+            rows.append({"stream": definition.name, "exists": False})
+            continue
+        except (TimeoutError, APIError, nats.errors.Error, OSError) as error:
+            raise Retryable(f"NATS can't be asked for its streams now: {error!r}") from error
+        row: dict[str, Any] = {
+            "stream": definition.name,
+            "exists": True,
+            "messages": info.state.messages,
+            "bytes": info.state.bytes,
+            "firstSeq": info.state.first_seq,
+            "lastSeq": info.state.last_seq,
+        }
+        if definition.consumer is not None:
+            backlog = await read_backlog(connection, definition.name)
+            row |= {
+                "unstored": backlog.messages,
+                "oldestUnstoredSeconds": round(backlog.oldest_s, 1),
+                "limitShare": round(backlog.share, 4),
+            }
+        rows.append(row)
+    return rows
