@@ -1,0 +1,38 @@
+"""`python -m gateway`: read the settings, run the gateway."""
+
+import argparse
+
+from gateway.app import AllSettings, Gateway
+from gateway.settings import GatewaySettings
+from shared import lifecycle, logs
+from shared.events import REGISTRY
+from shared.metrics import GatewayMetrics
+from shared.settings import LogSettings
+from streams.settings import NatsSettings, PublishSettings, StreamSettings
+
+
+def main() -> None:
+    """Serve until SIGTERM or SIGINT. Exits 0; 1 for a fatal error; 2 for a wrong setting."""
+    argparse.ArgumentParser(
+        prog="gateway",
+        description="Receives webhooks and makes their events durable in JetStream. "
+        "Everything is set by environment variables: see docs/settings.md.",
+    ).parse_args()
+    lifecycle.run(_run, program="gateway")
+
+
+async def _run() -> None:
+    log = logs.configure(LogSettings.load(), role="gateway")
+    settings = AllSettings(
+        gateway=GatewaySettings.load(),
+        nats=NatsSettings.load(),
+        streams=StreamSettings.load(),
+        publish=PublishSettings.load(),
+    )
+    shutdown = lifecycle.Shutdown()
+    shutdown.listen()
+    await Gateway(settings, registry=REGISTRY, shutdown=shutdown, log=log, metrics=GatewayMetrics()).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,199 @@
+"""The wiring of the gateway, and its life: listen, connect, serve, drain.
+
+Invariant: it listens before it is connected, and says that it is not ready; nothing is accepted until the
+streams are there and the backlog has been seen. On the way out nothing new is taken, what is in flight is
+finished and flushed, and only then are connections closed.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from gateway import problems
+from gateway.admission import Admission
+from gateway.handlers import WebhookHandlers
+from gateway.intake import Intake
+from gateway.receipts import ReceiptReader
+from gateway.settings import GatewaySettings
+from shared.errors import Fatal
+from shared.events import EventValidator, Registry
+from shared.lifecycle import Shutdown, first_of, repeat
+from shared.logs import Logger
+from shared.metrics import GatewayMetrics
+from shared.ops import Check, add_routes
+from shared.outcomes import RefuseReason
+from streams.backlog import BacklogGuard
+from streams.connection import Connection
+from streams.definitions import definitions
+from streams.provision import provision_until_done
+from streams.publisher import HEADERS_ROOM_BYTES, Publisher
+from streams.receipts import Receipts
+from streams.settings import NatsSettings, PublishSettings, StreamSettings
+from streams.subjects import Names
+
+MIN_MAX_PAYLOAD_BYTES: Final = 1024 * 1024
+"""nats-server's default max_payload: what the longest event is bounded by, and what a server must take."""
+
+
+@dataclass(frozen=True, slots=True)
+class AllSettings:
+    """The sections that the gateway is made from."""
+
+    gateway: GatewaySettings
+    nats: NatsSettings
+    streams: StreamSettings
+    publish: PublishSettings
+
+
+class Gateway:
+    """One gateway process. `listening` is set, and `url` known, once it takes connections."""
+
+    def __init__(
+        self,
+        settings: AllSettings,
+        *,
+        registry: Registry,
+        shutdown: Shutdown,
+        log: Logger,
+        metrics: GatewayMetrics,
+    ) -> None:
+        self._settings = settings
+        self._registry = registry
+        self._shutdown = shutdown
+        self._log = log
+        self._metrics = metrics
+        self._provisioned = False
+        self.listening = asyncio.Event()
+        self.url = ""
+        names = Names(settings.streams.prefix)
+        self._connection = Connection(settings.nats, name="floodgate-gateway", log=log, metrics=metrics)
+        publisher = Publisher(self._connection, settings.publish, metrics=metrics)
+        receipts = Receipts(self._connection, publisher, names)
+        self._guard = BacklogGuard(
+            self._connection,
+            registry.sources,
+            names,
+            close_at=settings.gateway.backlog_close_at,
+            open_at=settings.gateway.backlog_open_at,
+            log=log,
+            metrics=metrics,
+        )
+        self._reader = ReceiptReader(
+            receipts,
+            settings.gateway.database_url,
+            connect_timeout_s=settings.gateway.database_connect_timeout_ms / 1_000,
+            query_timeout_s=settings.gateway.database_query_timeout_ms / 1_000,
+        )
+        self._admission = Admission(
+            max_requests=settings.gateway.max_requests_in_flight,
+            max_bytes=settings.gateway.max_bytes_in_flight,
+            closed_because=self._closed_because,
+            metrics=metrics,
+        )
+        intake = Intake(
+            validator=EventValidator(registry, max_event_bytes=MIN_MAX_PAYLOAD_BYTES - 2 * HEADERS_ROOM_BYTES),
+            publisher=publisher,
+            receipts=receipts,
+            names=names,
+            batch_events=settings.gateway.batch_events,
+            message_events=settings.publish.batch_events,
+            max_reported_errors=settings.gateway.max_reported_errors,
+            metrics=metrics,
+        )
+        handlers = WebhookHandlers(
+            settings=settings.gateway,
+            admission=self._admission,
+            intake=intake,
+            receipts=self._reader,
+            log=log,
+            metrics=metrics,
+        )
+        self.app = web.Application(middlewares=[_counted(metrics), problems.middleware(log, metrics)])
+        handlers.add_routes(self.app)
+        add_routes(self.app, checks=self._checks, registry=metrics.registry)
+
+    async def run(self) -> None:
+        """Serve until asked to stop, then drain. Raises Fatal where the port is taken or NATS refuses."""
+        # A signature is over the raw body, and our own decoding is bounded: aiohttp must not decompress.
+        runner = web.AppRunner(self.app, auto_decompress=False, access_log=None, shutdown_timeout=1)
+        await runner.setup()
+        try:
+            await self._listen(runner)
+            await first_of(self._stay_connected(), self._drained())
+        finally:
+            await runner.cleanup()
+            await self._reader.close()
+            await self._connection.close()
+
+    async def _listen(self, runner: web.AppRunner) -> None:
+        host, port = self._settings.gateway.host, self._settings.gateway.port
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            raise Fatal(
+                f"can't listen on {host}:{port}: {error.strerror or error}. Set PORT to a free port, or stop "
+                "what is using this one"
+            ) from error
+        bound = runner.addresses[0]
+        self.url = f"http://{bound[0]}:{bound[1]}"
+        self._log.info("gateway_listening", url=self.url)
+        self.listening.set()
+
+    async def _stay_connected(self) -> None:
+        await self._connection.open()
+        if (max_payload := self._connection.max_payload_bytes) < MIN_MAX_PAYLOAD_BYTES:
+            raise Fatal(f"NATS takes messages of {max_payload} bytes; set its max_payload to {MIN_MAX_PAYLOAD_BYTES}")
+        streams = self._settings.streams
+        if streams.provision:
+            for applied in await provision_until_done(self._connection, definitions(self._registry.sources, streams)):
+                self._log.info("stream_provisioned", name=applied.name, change=applied.change)
+        self._provisioned = True
+        await first_of(
+            self._connection.watch(),
+            repeat(self._guard.look, every_s=self._settings.gateway.backlog_interval_ms / 1_000),
+        )
+
+    async def _drained(self) -> None:
+        """Wait for the signal, then until nothing is in flight, or the grace period is over."""
+        await self._shutdown.soft.wait()
+        self._log.info("gateway_draining", requests=self._admission.requests)
+        await first_of(
+            self._admission.empty(), self._shutdown.insist_after(self._settings.gateway.shutdown_grace_ms / 1_000)
+        )
+        self._log.info("gateway_drained", requests_cut=self._admission.requests)
+
+    def _closed_because(self) -> tuple[RefuseReason, str] | None:
+        if self._shutdown.soft.is_set():
+            return RefuseReason.DRAINING, "The gateway is stopping; send the request again, to another one or later"
+        if not self._connection.is_connected or not self._provisioned:
+            return RefuseReason.NOT_CONNECTED, "The gateway has no connection to JetStream; send the request again"
+        if (reason := self._guard.reason) is not None:
+            return RefuseReason.BACKLOG, f"Nothing more can be taken now: {reason}; send the request again later"
+        return None
+
+    def _checks(self) -> Mapping[str, Check]:
+        draining = self._shutdown.soft.is_set()
+        backlog = self._guard.reason
+        return {
+            "serving": Check(not draining, "draining" if draining else "taking requests"),
+            "nats": Check(self._connection.is_connected, self._connection.detail),
+            "streams": Check(self._provisioned, "provisioned" if self._provisioned else "not provisioned yet"),
+            "backlog": Check(backlog is None, backlog or "within limits"),
+        }
+
+
+def _counted(metrics: GatewayMetrics) -> Middleware:
+    """Counts webhook requests by route and status. The route is its pattern, never what was sent."""
+
+    @web.middleware
+    async def counted(request: web.Request, handler: Handler) -> web.StreamResponse:
+        answer = await handler(request)
+        resource = request.match_info.route.resource
+        metrics.requests.labels(resource.canonical if resource is not None else "none", answer.status).inc()
+        return answer
+
+    return counted

@@ -1,0 +1,55 @@
+"""Valid events in, full messages out: by source, up to a number of events and of bytes each.
+
+Invariant: the order of a source's events is kept, and the same events in the same order make the same
+messages. Pure: it neither waits nor sends.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from shared.wire import BRACKETS_BYTES, SEPARATOR_BYTES, encode_body
+
+
+@dataclass(slots=True)
+class Batch:
+    """Events of one source on their way into one message; `indexes` are their places in the request."""
+
+    source: str
+    events: list[bytes] = field(default_factory=list)
+    indexes: list[int] = field(default_factory=list)
+    body_bytes: int = BRACKETS_BYTES
+
+    def body(self) -> bytes:
+        """The message's body."""
+        return encode_body(self.events)
+
+
+class Batcher:
+    """Collects events into batches, one open batch a source."""
+
+    def __init__(self, *, max_events: int, max_body_bytes: int) -> None:
+        self._max_events = max_events
+        self._max_body_bytes = max_body_bytes
+        self._open: dict[str, Batch] = {}
+
+    def add(self, source: str, index: int, event: bytes) -> Batch | None:
+        """Take an event; the batch that is full by it, or had no room for it, or None."""
+        batch = self._open.get(source)
+        if batch is None:
+            batch = self._open[source] = Batch(source)
+        full = None
+        if batch.events and batch.body_bytes + SEPARATOR_BYTES + len(event) > self._max_body_bytes:
+            full, batch = batch, Batch(source)
+            self._open[source] = batch
+        batch.events.append(event)
+        batch.indexes.append(index)
+        batch.body_bytes += len(event) + (SEPARATOR_BYTES if len(batch.events) > 1 else 0)
+        if full is None and len(batch.events) >= self._max_events:
+            full = self._open.pop(source)
+        return full
+
+    def rest(self) -> Iterator[Batch]:
+        """The batches that are not full, when no more events come."""
+        while self._open:
+            _, batch = self._open.popitem()
+            yield batch

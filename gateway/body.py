@@ -1,0 +1,117 @@
+"""A request's body in, whole, decompressed and within its limits, or a refusal.
+
+Invariant: nothing is parsed here, and nothing is held that admission has not booked.
+"""
+
+import asyncio
+from enum import Enum, auto
+from http import HTTPStatus
+from typing import Final
+
+from aiohttp import ClientConnectionError, web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from gateway.admission import Ticket
+from gateway.decompress import CODINGS, BrokenEncoding, Decompressor
+from gateway.problems import Refused
+from shared.outcomes import RefuseReason
+
+_BOM: Final = b"\xef\xbb\xbf"
+
+
+class MediaType(Enum):
+    """The media types spoken here."""
+
+    JSON = auto()
+    NDJSON = auto()
+
+
+_MEDIA_TYPES: Final = {
+    "application/json": MediaType.JSON,
+    "text/json": MediaType.JSON,
+    "application/x-ndjson": MediaType.NDJSON,
+    "application/ndjson": MediaType.NDJSON,
+}
+
+
+def media_type(request: web.Request) -> MediaType:
+    """What the body claims to be; JSON where it claims nothing. Raises Refused (415)."""
+    if "Content-Type" not in request.headers:
+        return MediaType.JSON
+    found = _MEDIA_TYPES.get(request.content_type)
+    charset = (request.charset or "utf-8").lower()
+    if found is None or charset not in {"utf-8", "utf8", "us-ascii"}:
+        raise Refused(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            RefuseReason.MEDIA_TYPE,
+            f"Content-Type {request.headers['Content-Type'][:100]!r}: takes application/json or "
+            "application/x-ndjson, in UTF-8",
+        )
+    return found
+
+
+async def read_body(request: web.Request, ticket: Ticket, *, max_bytes: int, timeout_s: float) -> bytearray:
+    """The whole body, decompressed. Waits for the sender.
+
+    Raises Refused: 400 broken encoding, 408 too slow, 413 over `max_bytes`, 415 unknown coding, 503 over
+    the cap of bytes in flight.
+    """
+    decompressor = _decompressor(request)
+    announced = request.content_length or 0
+    if announced > max_bytes:
+        raise _too_large(max_bytes)
+    ticket.book(announced)
+    body = bytearray()
+    try:
+        async with asyncio.timeout(timeout_s):
+            async for chunk in request.content.iter_any():
+                if decompressor is None:
+                    body += chunk
+                    fits = len(body) <= max_bytes
+                else:
+                    fits = decompressor.feed(chunk, body, max_bytes)
+                if not fits:
+                    raise _too_large(max_bytes)
+                ticket.book(len(body))
+        if decompressor is not None:
+            decompressor.finish()
+    except BrokenEncoding as error:
+        coding = request.headers.get("Content-Encoding", "")
+        raise _bad_request(f"The body is not valid {coding}: {error}") from error
+    except TimeoutError as error:
+        raise Refused(
+            HTTPStatus.REQUEST_TIMEOUT,
+            RefuseReason.BUSY,
+            f"The body did not arrive within {timeout_s:g} s; nothing of it was taken",
+        ) from error
+    except (HttpProcessingError, ClientConnectionError, ConnectionResetError, web.RequestPayloadError) as error:
+        raise _bad_request(f"The body could not be read: {error}") from error
+    if body.startswith(_BOM):
+        del body[: len(_BOM)]
+    return body
+
+
+def _decompressor(request: web.Request) -> Decompressor | None:
+    coding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    if coding == "identity":
+        return None
+    try:
+        return Decompressor(coding)
+    except KeyError:
+        raise Refused(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            RefuseReason.MEDIA_TYPE,
+            f"Content-Encoding {coding[:100]!r}: takes {', '.join(CODINGS)}, or none",
+        ) from None
+
+
+def _too_large(max_bytes: int) -> Refused:
+    return Refused(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        RefuseReason.TOO_LARGE,
+        f"The body has more than {max_bytes} bytes after decompression; nothing of it was taken. Send it in parts",
+    )
+
+
+def _bad_request(detail: str) -> Refused:
+    return Refused(HTTPStatus.BAD_REQUEST, RefuseReason.NOT_JSON, detail)

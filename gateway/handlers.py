@@ -1,0 +1,102 @@
+"""The webhook routes. Each reads as a sentence: admit → read → split → take → answer."""
+
+from http import HTTPStatus
+from time import perf_counter
+
+import orjson
+from aiohttp import web
+
+from gateway import responses
+from gateway.admission import Admission
+from gateway.body import media_type, read_body
+from gateway.correlation import correlation_id_of, is_sane, traceparent_of
+from gateway.decode import split
+from gateway.intake import Accepted, Intake, Origin, now
+from gateway.problems import problem
+from gateway.receipts import ReceiptReader
+from gateway.settings import GatewaySettings
+from shared.errors import Retryable
+from shared.logs import Logger
+from shared.metrics import GatewayMetrics
+
+
+class WebhookHandlers:
+    """The handlers and what they share."""
+
+    def __init__(
+        self,
+        *,
+        settings: GatewaySettings,
+        admission: Admission,
+        intake: Intake,
+        receipts: ReceiptReader,
+        log: Logger,
+        metrics: GatewayMetrics,
+    ) -> None:
+        self._settings = settings
+        self._admission = admission
+        self._intake = intake
+        self._receipts = receipts
+        self._log = log
+        self._metrics = metrics
+
+    def add_routes(self, app: web.Application) -> None:
+        """Add the webhook routes to an application."""
+        app.router.add_post("/webhook/events", self.single)
+        app.router.add_post("/webhook/events/bulk", self.bulk)
+        app.router.add_get("/webhook/events/bulk/{correlationId}", self.receipt)
+
+    async def single(self, request: web.Request) -> web.Response:
+        """One event as an object; an array or NDJSON is taken as a bulk."""
+        return await self._accept(request, single=True)
+
+    async def bulk(self, request: web.Request) -> web.Response:
+        """Many events: `{"events": [...]}`, an array, or NDJSON."""
+        return await self._accept(request, single=False)
+
+    async def receipt(self, request: web.Request) -> web.Response:
+        """What became of the requests of a correlation id."""
+        asked = request.match_info["correlationId"]
+        try:
+            figures = await self._receipts.read(asked) if is_sane(asked) else None
+        except Retryable as error:
+            self._log.warning("receipt_unreadable", correlation_id=asked, error=str(error))
+            detail = "Receipts can't be read now, as JetStream or PostgreSQL is away; ask again later"
+            return problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, correlation_id_of(request))
+        if figures is None:
+            return problem(HTTPStatus.NOT_FOUND, "Nothing is known of this correlation id", correlation_id_of(request))
+        body = orjson.dumps({"correlationId": asked, **figures})
+        return web.Response(body=body, content_type="application/json", headers={"Cache-Control": "no-store"})
+
+    async def _accept(self, request: web.Request, *, single: bool) -> web.Response:
+        started, settings = perf_counter(), self._settings
+        origin = Origin(
+            correlation_id=correlation_id_of(request), received_at=now(), traceparent=traceparent_of(request)
+        )
+        with self._admission.admit() as ticket:
+            media = media_type(request)
+            body = await read_body(
+                request, ticket, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_ms / 1_000
+            )
+            slices = await split(body, media, single=single, max_events=settings.max_bulk_events)
+            accepted = await self._intake.take(slices, origin)
+        answer = responses.bulk(accepted, origin.correlation_id)
+        self._account(accepted, answer.status, perf_counter() - started, len(body), origin)
+        return answer
+
+    def _account(self, accepted: Accepted, status: int, seconds: float, body_bytes: int, origin: Origin) -> None:
+        """The metrics and the one log line of a request."""
+        self._metrics.request_seconds.observe(seconds)
+        self._metrics.request_events.observe(accepted.total)
+        write = self._log.info if status == HTTPStatus.OK else self._log.warning
+        write(
+            "bulk_answered",
+            correlation_id=origin.correlation_id,
+            request_id=origin.request_id,
+            status=status,
+            processed=accepted.processed.total(),
+            rejected=accepted.rejected,
+            undurable=accepted.undurable,
+            body_bytes=body_bytes,
+            ms=round(seconds * 1_000, 1),
+        )

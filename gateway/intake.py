@@ -1,0 +1,214 @@
+"""Slices in, every valid event durable in JetStream, and an account of each: validate, batch, publish.
+
+Invariant: every slice ends in exactly one of three counts: processed (durable), rejected (can never be
+taken), undurable (may be sent again). `Accepted.is_durable` is true only where nothing valid is missing
+and the request's record, the first half of its receipt, is durable too.
+"""
+
+import asyncio
+import uuid
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+from gateway.batching import Batch, Batcher
+from gateway.decode import Slices
+from shared.errors import NotDurable
+from shared.events import EventValidator, Rejection
+from shared.metrics import GatewayMetrics
+from shared.outcomes import PublishFailure
+from shared.wire import MessageHeaders
+from streams.publisher import Publisher
+from streams.receipts import Receipts, RequestRecord
+from streams.subjects import Names
+
+MAX_UNACKNOWLEDGED: Final = 64
+"""Messages of one request on their way at once: enough to hide the disk, few enough to share the broker."""
+
+
+@dataclass(slots=True)
+class Failure:
+    """An event that was not taken: why, and whether sending it again can help."""
+
+    index: int
+    event_id: str | None
+    rejection: Rejection | None
+    publish_failure: PublishFailure | None = None
+
+
+@dataclass(slots=True)
+class Accepted:
+    """What became of a request's events. `failures` is capped; the counts are not."""
+
+    total: int
+    max_failures: int
+    processed: Counter[str] = field(default_factory=Counter)
+    rejected: int = 0
+    undurable: int = 0
+    unconfirmed: list[str] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    record_failure: NotDurable | None = None
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether a 2xx may be answered as far as valid events go."""
+        return self.undurable == 0 and self.record_failure is None
+
+    @property
+    def failed(self) -> int:
+        """Events that were not taken."""
+        return self.rejected + self.undurable
+
+    def fail(self, failure: Failure) -> None:
+        """Count an event that was not taken, and keep it while there is room."""
+        if failure.rejection is not None:
+            self.rejected += 1
+        else:
+            self.undurable += 1
+        if len(self.failures) < self.max_failures:
+            self.failures.append(failure)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Which request the events came in."""
+
+    correlation_id: str
+    received_at: datetime
+    traceparent: str | None = None
+    request_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+
+class Intake:
+    """Takes requests' events. One per process; requests share its publisher's bound."""
+
+    def __init__(
+        self,
+        *,
+        validator: EventValidator,
+        publisher: Publisher,
+        receipts: Receipts,
+        names: Names,
+        batch_events: int,
+        message_events: int,
+        max_reported_errors: int,
+        metrics: GatewayMetrics,
+    ) -> None:
+        self._validator = validator
+        self._publisher = publisher
+        self._receipts = receipts
+        self._names = names
+        self._batch_events = batch_events
+        self._message_events = message_events
+        self._max_reported_errors = max_reported_errors
+        self._metrics = metrics
+
+    async def take(self, slices: Slices, origin: Origin) -> Accepted:
+        """Validate and publish all slices; returns when each is durable or given up. Never raises for a slice."""
+        accepted = Accepted(len(slices), self._max_reported_errors)
+        sending = _Sending(self, origin, accepted)
+        batcher = Batcher(max_events=self._message_events, max_body_bytes=self._publisher.max_body_bytes)
+        for start in range(0, len(slices), self._batch_events):
+            for index in range(start, min(start + self._batch_events, len(slices))):
+                event = bytes(slices[index])
+                verdict = self._validator.validate(event)
+                if isinstance(verdict, Rejection):
+                    self._metrics.events_rejected.labels(verdict.reason).inc()
+                    accepted.fail(Failure(index, verdict.event_id, verdict))
+                elif (full := batcher.add(verdict, index, event)) is not None:
+                    sending.start(full)
+            await sending.room()
+        for batch in batcher.rest():
+            sending.start(batch)
+        await sending.finish()
+        if accepted.processed or accepted.unconfirmed:
+            await self._record(origin, accepted)
+        accepted.failures.sort(key=lambda failure: failure.index)
+        return accepted
+
+    async def send(self, batch: Batch, message_id: str, origin: Origin) -> None:
+        """Publish one batch. Raises NotDurable."""
+        headers = MessageHeaders(
+            message_id=message_id,
+            correlation_id=origin.correlation_id,
+            events=len(batch.events),
+            received_at=origin.received_at,
+            traceparent=origin.traceparent,
+        )
+        await self._publisher.publish(self._names.events(batch.source), batch.body(), headers.encode())
+        self._metrics.events_processed.labels(batch.source).inc(len(batch.events))
+
+    def count_undurable(self, batch: Batch, failure: PublishFailure) -> None:
+        """Move the metric of events that could not be made durable."""
+        self._metrics.events_undurable.labels(batch.source, failure).inc(len(batch.events))
+
+    async def _record(self, origin: Origin, accepted: Accepted) -> None:
+        record = RequestRecord(
+            request_id=origin.request_id,
+            correlation_id=origin.correlation_id,
+            received_at=origin.received_at.isoformat(),
+            accepted=dict(accepted.processed),
+            failed=accepted.rejected,
+            unconfirmed=accepted.unconfirmed,
+        )
+        try:
+            await self._receipts.write(record)
+        except NotDurable as error:
+            accepted.record_failure = error
+
+
+class _Sending:
+    """One request's messages on their way.
+
+    After a source's first message that can't be made durable, its further ones are not tried: each would
+    wait as long, and the sender will send them again anyway.
+    """
+
+    def __init__(self, intake: Intake, origin: Origin, accepted: Accepted) -> None:
+        self._intake = intake
+        self._origin = origin
+        self._accepted = accepted
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._messages: Counter[str] = Counter()
+        self._down: dict[str, PublishFailure] = {}
+
+    def start(self, batch: Batch) -> None:
+        """Send a batch without waiting for it."""
+        ordinal = self._messages[batch.source]
+        self._messages[batch.source] += 1
+        message_id = f"{self._origin.request_id}-{batch.source}-{ordinal}"
+        task = asyncio.create_task(self._send(batch, message_id))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def room(self) -> None:
+        """Give the loop a turn, and wait while too many messages are unacknowledged."""
+        await asyncio.sleep(0)
+        while len(self._tasks) > MAX_UNACKNOWLEDGED:
+            await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+
+    async def finish(self) -> None:
+        """Wait until every message is durable or given up."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _send(self, batch: Batch, message_id: str) -> None:
+        accepted = self._accepted
+        if (down := self._down.get(batch.source)) is None:
+            try:
+                await self._intake.send(batch, message_id, self._origin)
+            except NotDurable as error:
+                down = self._down[batch.source] = error.failure
+                accepted.unconfirmed.append(message_id)
+            else:
+                accepted.processed[batch.source] += len(batch.events)
+                return
+        self._intake.count_undurable(batch, down)
+        for index in batch.indexes:
+            accepted.fail(Failure(index, None, None, down))
+
+
+def now() -> datetime:
+    """The time of receipt."""
+    return datetime.now(UTC)
