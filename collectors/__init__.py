@@ -1,0 +1,1 @@
+"""JetStream to PostgreSQL: consumes a source's stream and stores its events."""

@@ -1,0 +1,46 @@
+"""`python -m collectors --source facebook`: read the settings, run a collector."""
+
+import argparse
+
+from collectors.app import AllSettings, Collector
+from collectors.settings import CollectorSettings, DatabaseSettings
+from shared import lifecycle, logs
+from shared.events import REGISTRY
+from shared.metrics import CollectorMetrics
+from shared.settings import LogSettings
+from streams.settings import NatsSettings, PublishSettings, StreamSettings
+
+
+def main() -> None:
+    """Store until SIGTERM or SIGINT. Exits 0; 1 for a fatal error; 2 for a wrong setting."""
+    parser = argparse.ArgumentParser(
+        prog="collectors",
+        description="Stores a source's events in PostgreSQL. Start as many as you like for one source: they share "
+        "the work. Everything else is set by environment variables: see docs/settings.md.",
+    )
+    parser.add_argument("--source", required=True, choices=REGISTRY.sources, help="whose events to store")
+    parser.add_argument("--ops-port", type=int, help="port of health and metrics, instead of OPS_PORT")
+    arguments = parser.parse_args()
+    lifecycle.run(lambda: _run(arguments), program=f"collector-{arguments.source}")
+
+
+async def _run(arguments: argparse.Namespace) -> None:
+    log = logs.configure(LogSettings.load(), role="collector", source=arguments.source)
+    ops_port = {} if arguments.ops_port is None else {"ops_port": arguments.ops_port}
+    settings = AllSettings(
+        collector=CollectorSettings.load(**ops_port),
+        database=DatabaseSettings.load(),
+        nats=NatsSettings.load(),
+        streams=StreamSettings.load(),
+        publish=PublishSettings.load(),
+    )
+    shutdown = lifecycle.Shutdown()
+    shutdown.listen()
+    collector = Collector(
+        arguments.source, settings, registry=REGISTRY, shutdown=shutdown, log=log, metrics=CollectorMetrics()
+    )
+    await collector.run()
+
+
+if __name__ == "__main__":
+    main()

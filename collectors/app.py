@@ -1,0 +1,170 @@
+"""The wiring of a collector, and its life: ops port, connect, provision, migrate, work, drain."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+
+from collectors.migrate import migrate
+from collectors.rows import RowBuilder
+from collectors.settings import CollectorSettings, DatabaseSettings
+from collectors.store import Store
+from collectors.worker import Worker
+from shared.errors import Fatal, Pressure, Retryable
+from shared.events import Registry
+from shared.lifecycle import Shutdown, first_of, repeat
+from shared.logs import Logger
+from shared.metrics import CollectorMetrics
+from shared.ops import Check, add_routes
+from streams.backlog import read_backlog
+from streams.connection import Connection
+from streams.dead_letter import DeadLetters
+from streams.definitions import definitions
+from streams.delivery import Puller
+from streams.provision import provision_until_done
+from streams.publisher import Publisher
+from streams.settings import NatsSettings, PublishSettings, StreamSettings
+from streams.subjects import Names
+
+LAG_INTERVAL_S: Final = 5.0
+START_RETRY_WAIT_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class AllSettings:
+    """The sections that a collector is made from."""
+
+    collector: CollectorSettings
+    database: DatabaseSettings
+    nats: NatsSettings
+    streams: StreamSettings
+    publish: PublishSettings
+
+
+class Collector:
+    """One collector process of one source. `listening` is set, and `ops_url` known, once the ops port is open."""
+
+    def __init__(
+        self,
+        source: str,
+        settings: AllSettings,
+        *,
+        registry: Registry,
+        shutdown: Shutdown,
+        log: Logger,
+        metrics: CollectorMetrics,
+    ) -> None:
+        self._source = source
+        self._settings = settings
+        self._registry = registry
+        self._shutdown = shutdown
+        self._log = log
+        self._metrics = metrics
+        self._waiting_for: str | None = "NATS"
+        self.listening = asyncio.Event()
+        self.ops_url = ""
+        names = Names(settings.streams.prefix)
+        self._stream = names.stream(source)
+        self._connection = Connection(settings.nats, name=f"floodgate-collector-{source}", log=log, metrics=metrics)
+        self._store = Store(source, settings.database, metrics=metrics)
+        publisher = Publisher(self._connection, settings.publish, metrics=None)
+        self._worker = Worker(
+            source=source,
+            settings=settings.collector,
+            message_events=settings.publish.batch_events,
+            ack_wait_s=settings.streams.ack_wait_ms / 1_000,
+            puller=Puller(self._connection, self._stream),
+            builder=RowBuilder(registry[source]),
+            store=self._store,
+            dead_letters=DeadLetters(publisher, names),
+            restore_consumer=self._provision,
+            shutdown=shutdown,
+            log=log,
+            metrics=metrics,
+        )
+
+    async def run(self) -> None:
+        """Store until asked to stop, then finish what is in hand. Raises Fatal where a person must act."""
+        app = web.Application()
+        add_routes(app, checks=self._checks, registry=self._metrics.registry)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+        await runner.setup()
+        try:
+            await self._listen(runner)
+            await first_of(self._start_and_work(), self._shutdown_in_start(), self._insist())
+        finally:
+            await runner.cleanup()
+            await self._store.close()
+            await self._connection.close()
+
+    async def _listen(self, runner: web.AppRunner) -> None:
+        host, port = self._settings.collector.ops_host, self._settings.collector.ops_port
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            raise Fatal(
+                f"can't listen on {host}:{port}: {error.strerror or error}. Set OPS_PORT to a free port, or 0"
+            ) from error
+        bound = runner.addresses[0]
+        self.ops_url = f"http://{bound[0]}:{bound[1]}"
+        self._log.info("ops_listening", url=self.ops_url)
+        self.listening.set()
+
+    async def _start_and_work(self) -> None:
+        await self._connection.open()
+        self._waiting_for = "the streams"
+        if self._settings.streams.provision:
+            await self._provision()
+        self._waiting_for = "PostgreSQL"
+        await self._open_database()
+        self._waiting_for = None
+        self._log.info("collector_started", stream=self._stream)
+        await first_of(self._worker.run(), self._connection.watch(), repeat(self._measure_lag, every_s=LAG_INTERVAL_S))
+        self._log.info("collector_drained")
+
+    async def _shutdown_in_start(self) -> None:
+        """A signal to stop ends the wait for servers at once; the worker takes it from there by itself."""
+        await self._shutdown.soft.wait()
+        if self._waiting_for is None:
+            await asyncio.Event().wait()
+
+    async def _insist(self) -> None:
+        await self._shutdown.insist_after(self._settings.collector.shutdown_grace_ms / 1_000)
+        await asyncio.Event().wait()  # the worker ends by itself now, releasing what it holds
+
+    async def _provision(self) -> None:
+        wanted = definitions(self._registry.sources, self._settings.streams)
+        for applied in await provision_until_done(self._connection, wanted):
+            self._log.info("stream_provisioned", name=applied.name, change=applied.change)
+
+    async def _open_database(self) -> None:
+        """Wait for PostgreSQL, bring the tables up to date, open the pool."""
+        while True:
+            try:
+                if self._settings.collector.migrate:
+                    await migrate(self._settings.database)
+                return await self._store.open()
+            except (Retryable, Pressure) as error:
+                self._log.warning("database_unreachable", error=str(error))
+                await asyncio.sleep(START_RETRY_WAIT_S)
+
+    async def _measure_lag(self) -> None:
+        try:
+            backlog = await read_backlog(self._connection, self._stream)
+        except Retryable as error:
+            self._log.warning("lag_unreadable", error=str(error))
+            return
+        self._metrics.lag_messages.labels(self._source).set(backlog.messages)
+        self._metrics.lag_seconds.labels(self._source).set(backlog.oldest_s)
+
+    def _checks(self) -> Mapping[str, Check]:
+        draining = self._shutdown.soft.is_set()
+        waiting, trouble = self._waiting_for, self._worker.trouble
+        return {
+            "serving": Check(not draining, "draining" if draining else "storing"),
+            "nats": Check(self._connection.is_connected, self._connection.detail),
+            "started": Check(waiting is None, f"waiting for {waiting}" if waiting else "started"),
+            "flow": Check(trouble is None, trouble or "no trouble"),
+        }

@@ -1,0 +1,142 @@
+"""What is collected for one flush: messages, decoded, with their deliveries.
+
+Invariant: a batch owns its deliveries from the moment they are added until it is settled; every event in
+it is either among its rows or among its dead letters. Pure: it neither waits nor writes.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from collectors.rows import EventRows, RowBuilder
+from shared.errors import Poison
+from shared.wire import MessageHeaders
+from streams.dead_letter import DeadLetter
+from streams.delivery import Delivery
+
+UNKNOWN_CORRELATION_ID = "unknown"
+
+
+@dataclass(slots=True)
+class Message:
+    """One delivery, decoded. `rows[i]` is None where event i is a dead letter.
+
+    A message whose body can't be read as events has no rows, and is one dead letter as a whole; it then
+    stands for as many `events` as its headers say, or for one.
+    """
+
+    delivery: Delivery
+    message_id: str
+    correlation_id: str
+    events: int
+    rows: list[EventRows | None] = field(default_factory=list)
+    dead: dict[int, Poison] = field(default_factory=dict)
+
+    @property
+    def dead_events(self) -> int:
+        """Events that are dead letters."""
+        return len(self.dead) if self.rows else self.events
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether nothing of it can be stored."""
+        return self.dead_events == self.events
+
+
+def decode(delivery: Delivery, builder: RowBuilder) -> Message:
+    """Decode a delivery. Never raises: what can't be decoded becomes a dead letter, its neighbours rows."""
+    fallback_id = f"{delivery.stream}:{delivery.stream_seq}"
+    try:
+        headers = MessageHeaders.decode(delivery.headers)
+    except Poison as poison:
+        return Message(delivery, fallback_id, UNKNOWN_CORRELATION_ID, events=1, dead={0: poison})
+    message = Message(delivery, headers.message_id, headers.correlation_id, headers.events)
+    try:
+        message.rows = list(builder.build(delivery.body, headers))
+        message.events = len(message.rows)
+    except Poison as poison:
+        try:
+            slices = builder.slices(delivery.body)
+        except Poison:
+            message.dead[0] = poison
+            return message
+        message.events = len(slices)
+        for index, event in enumerate(slices):
+            try:
+                message.rows.append(builder.build_one(event, headers))
+            except Poison as one:
+                message.rows.append(None)
+                message.dead[index] = one
+    return message
+
+
+class Batch:
+    """Messages for one flush. Full by events or bytes, ripe by age."""
+
+    def __init__(self, *, max_events: int, max_bytes: int, max_age_s: float, clock: Callable[[], float]) -> None:
+        self._max_events = max_events
+        self._max_bytes = max_bytes
+        self._max_age_s = max_age_s
+        self._clock = clock
+        self._born_at: float | None = None
+        self.messages: list[Message] = []
+        self.events = 0
+        self.body_bytes = 0
+
+    def add(self, message: Message) -> None:
+        """Take a message."""
+        if self._born_at is None:
+            self._born_at = self._clock()
+        self.messages.append(message)
+        self.events += message.events
+        self.body_bytes += len(message.delivery.body)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it should be flushed now."""
+        return bool(self.messages) and (
+            self.events >= self._max_events or self.body_bytes >= self._max_bytes or self.remaining_s <= 0
+        )
+
+    @property
+    def remaining_s(self) -> float:
+        """Until it is ripe; the whole age while it is empty."""
+        if self._born_at is None:
+            return self._max_age_s
+        return self._born_at + self._max_age_s - self._clock()
+
+    @property
+    def room_events(self) -> int:
+        """How many more events it should take."""
+        return max(0, self._max_events - self.events)
+
+    def rows(self) -> Iterator[tuple[Message, int, EventRows]]:
+        """Every event that is to be stored, with its message and its place in it."""
+        for message in self.messages:
+            for index, row in enumerate(message.rows):
+                if row is not None:
+                    yield message, index, row
+
+    def bury(self, message: Message, index: int, poison: Poison) -> None:
+        """An event can't be stored: it is a dead letter from now on."""
+        message.rows[index] = None
+        message.dead[index] = poison
+
+    def dead_letters(self, source: str) -> Iterator[DeadLetter]:
+        """Every event (or whole message) that can't be stored."""
+        for message in self.messages:
+            if not message.dead:
+                continue
+            bodies = RowBuilder.slices(message.delivery.body) if message.rows else [message.delivery.body]
+            for index, poison in message.dead.items():
+                yield DeadLetter(
+                    body=bodies[index],
+                    source=source,
+                    reason=poison.reason,
+                    error=poison.detail,
+                    stream=message.delivery.stream,
+                    stream_seq=message.delivery.stream_seq,
+                    attempts=message.delivery.attempts,
+                    correlation_id=message.correlation_id,
+                    origin_id=message.message_id,
+                    index=index,
+                )

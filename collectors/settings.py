@@ -1,0 +1,49 @@
+"""Settings of the collectors."""
+
+from pydantic import Field
+
+from shared.settings import Count, Milliseconds, Port, Settings
+
+
+class CollectorSettings(Settings):
+    """Flushing, and the ops port."""
+
+    ops_host: str = Field("127.0.0.1", alias="OPS_HOST", description="Address of health and metrics")
+    ops_port: Port = Field(9_100, alias="OPS_PORT", description="Port of health and metrics; 0 takes a free one")
+    flush_events: Count = Field(10_000, alias="FLUSH_EVENTS", description="Events after which a batch is flushed")
+    flush_bytes: Count = Field(
+        32 * 1024 * 1024, alias="FLUSH_BYTES", description="Bytes after which a batch is flushed"
+    )
+    flush_age_ms: Milliseconds = Field(200, alias="FLUSH_AGE", description="Age at which a batch is flushed")
+    max_dead_letters_in_a_row: Count = Field(
+        1_000,
+        alias="MAX_DEAD_LETTERS_IN_A_ROW",
+        description="Dead letters without a stored event between them after which the collector stops: "
+        "that many are a bad release, not bad data",
+    )
+    retry_wait_ms: Milliseconds = Field(
+        250, alias="STORE_RETRY_WAIT", description="Before a flush that failed is tried again, doubled up to 10 s"
+    )
+    shutdown_grace_ms: Milliseconds = Field(
+        20_000, alias="SHUTDOWN_GRACE", description="After the signal to stop, for what is in hand to be stored"
+    )
+    migrate: bool = Field(True, alias="MIGRATE_ON_START", description="Bring the tables up to date at start")
+
+
+class DatabaseSettings(Settings):
+    """PostgreSQL."""
+
+    url: str = Field(
+        "postgresql://floodgate@127.0.0.1:5432/floodgate",
+        alias="DATABASE_URL",
+        description="PostgreSQL, as postgresql://user:password@host:port/database",
+        json_schema_extra={"secret": True},
+        pattern=r"^postgres(ql)?://",
+    )
+    pool_size: int = Field(20, ge=1, le=1_000, alias="DB_POOL_SIZE", description="Connections of a process, at most")
+    connect_timeout_ms: Milliseconds = Field(
+        30_000, alias="DB_CONNECT_TIMEOUT", description="For a connection to PostgreSQL"
+    )
+    query_timeout_ms: Milliseconds = Field(
+        60_000, alias="DB_QUERY_TIMEOUT", description="For a statement in PostgreSQL"
+    )

@@ -1,0 +1,1 @@
+SELECT user_id FROM demographics WHERE source = $1 AND user_id = ANY ($2::text[])

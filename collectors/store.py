@@ -1,0 +1,227 @@
+"""Writes a batch: every row of it, and its ledger, in one transaction.
+
+Invariant: after `write` returns, all of the batch's events are committed and none is doubled, whatever was
+stored before and whoever else writes at the same time; after it raises, none of this attempt is.
+
+The fast way asks which keys are known, then copies the others straight into the tables. Another replica
+can store one of them in between; then the unique key stops the copy, and the flush is written anew by way
+of staging tables with ON CONFLICT DO NOTHING, which waits for that replica and skips what it stored.
+Rows are written in the order of their keys, so that two replicas never wait for each other in a circle.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Container, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Final, TypeAlias
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+from collectors import copy_format, rows
+from collectors.batch import Batch, Message
+from collectors.failures import DATABASE_ERRORS, classify
+from collectors.rows import EventRows
+from collectors.settings import DatabaseSettings
+from collectors.sql import statement
+from shared.errors import Poison
+from shared.metrics import CollectorMetrics
+
+Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
+Rows = dict[str, EventRows]
+"""Events by their id, each once, in the order of the ids."""
+Copy = Callable[["Connection", Rows], Awaitable[Container[str]]]
+"""A way to write events; answers the ids that it inserted."""
+
+_ROWS_PER_CHUNK: Final = 1_000
+"""COPY data is handed over in pieces of about 500 KB: no second copy of a whole flush in memory."""
+
+_SESSION: Final = {
+    "application_name": "floodgate-collector",
+    # The probes look up thousands of keys in a table of millions; the planner, which does not know how
+    # many of them exist, might scan the table instead.
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "plan_cache_mode": "force_generic_plan",
+    "jit": "off",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What a flush came to: of each message the events inserted, and whether its ledger row is new.
+
+    A message whose row was there already had been stored before (its ack was lost): it counts once.
+    """
+
+    inserted: tuple[int, ...]
+    is_new: tuple[bool, ...]
+
+
+class Store:
+    """The tables of one source. One per process, shared by its writers."""
+
+    def __init__(self, source: str, settings: DatabaseSettings, *, metrics: CollectorMetrics) -> None:
+        self._source = source
+        self._settings = settings
+        self._metrics = metrics
+        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+
+    async def open(self) -> None:
+        """Connect. Raises Retryable where PostgreSQL is not there (yet), Fatal where it refuses."""
+        try:
+            self._pool = await asyncpg.create_pool(
+                self._settings.url,
+                min_size=1,
+                max_size=self._settings.pool_size,
+                timeout=self._settings.connect_timeout_ms / 1_000,
+                command_timeout=self._settings.query_timeout_ms / 1_000,
+                server_settings=_SESSION,
+            )
+        except DATABASE_ERRORS as error:
+            raise classify(error) from error
+
+    async def close(self) -> None:
+        """Disconnect at once; an open transaction is rolled back by the server."""
+        if self._pool is not None:
+            self._pool.terminate()
+
+    async def write(self, batch: Batch) -> Stored:
+        """Commit a batch. Raises one of the classes of `shared.errors`, and then nothing was written."""
+        events = _first_of_each(row for _, _, row in batch.rows())
+        started = perf_counter()
+        try:
+            try:
+                stored = await self._commit(batch, events, self._copy_new)
+            except asyncpg.UniqueViolationError:
+                stored = await self._commit(batch, events, self._copy_staged)
+        except DATABASE_ERRORS as error:
+            self._metrics.database_connected.set(0)
+            raise classify(error) from error
+        self._metrics.database_connected.set(1)
+        self._metrics.insert_seconds.labels(self._source).observe(perf_counter() - started)
+        return stored
+
+    async def probe(self, events: Sequence[EventRows]) -> Poison | None:
+        """Whether these rows can be stored: they are written and rolled back. The poison, if they can't.
+
+        Raises any other class of failure.
+        """
+        try:
+            async with self._connected() as connection:
+                transaction = connection.transaction()
+                await transaction.start()
+                try:
+                    await self._copy_staged(connection, _first_of_each(events))
+                finally:
+                    await transaction.rollback()
+        except DATABASE_ERRORS as error:
+            if isinstance(failure := classify(error), Poison):
+                return failure
+            raise failure from error
+        return None
+
+    def _connected(self) -> AbstractAsyncContextManager[Connection]:
+        if self._pool is None:
+            raise RuntimeError("open() comes first")
+        self._metrics.pool_size.set(self._pool.get_size())
+        self._metrics.pool_idle.set(self._pool.get_idle_size())
+        return self._pool.acquire(timeout=self._settings.connect_timeout_ms / 1_000)
+
+    async def _commit(self, batch: Batch, events: Rows, copy: Copy) -> Stored:
+        async with self._connected() as connection, connection.transaction():
+            inserted_ids = await copy(connection, events)
+            inserted = _count_by_message(batch, inserted_ids)
+            new = await self._insert_ledger(connection, batch.messages, inserted)
+        return Stored(inserted, new)
+
+    async def _copy_new(self, connection: Connection, events: Rows) -> Container[str]:
+        """Copy what is not known straight into the tables. Raises UniqueViolationError when overtaken."""
+        known = await self._known(connection, "known_events", list(events))
+        new = {key: row for key, row in events.items() if key not in known} if known else events
+        # An event that is known has its amount stored too, unless that table was lost: then it is made whole.
+        known_amounts = await self._known(
+            connection, "known_revenue", [key for key in events if key in known and events[key].revenue is not None]
+        )
+        amounts = [row.revenue for key, row in events.items() if row.revenue is not None and key not in known_amounts]
+        users = _users(events)
+        known_users = await self._known(connection, "known_users", list(users))
+        new_users = [row for key, row in users.items() if key not in known_users]
+        await _copy(connection, "events", rows.EVENTS, [row.event for row in new.values()])
+        await _copy(connection, "demographics", rows.DEMOGRAPHICS, new_users)
+        await _copy(connection, "revenue", rows.REVENUE, amounts)
+        return new
+
+    async def _copy_staged(self, connection: Connection, events: Rows) -> Container[str]:
+        """Copy into staging tables and insert from there what is not known, waiting for who is at it."""
+        await connection.execute(statement("create_staging"))
+        amounts = [row.revenue for row in events.values() if row.revenue is not None]
+        await _copy(connection, "staged_events", rows.EVENTS, [row.event for row in events.values()])
+        await _copy(connection, "staged_demographics", rows.DEMOGRAPHICS, list(_users(events).values()))
+        await _copy(connection, "staged_revenue", rows.REVENUE, amounts)
+        inserted = await connection.fetch(statement("insert_staged_events"))
+        await connection.execute(statement("insert_staged_demographics"))
+        await connection.execute(statement("insert_staged_revenue"))
+        return {row[0] for row in inserted}
+
+    async def _known(self, connection: Connection, name: str, keys: list[str]) -> set[str]:
+        if not keys:
+            return set()
+        return {row[0] for row in await connection.fetch(statement(name), self._source, keys)}
+
+    async def _insert_ledger(
+        self, connection: Connection, messages: Sequence[Message], inserted: Sequence[int]
+    ) -> tuple[bool, ...]:
+        new = await connection.fetch(
+            statement("insert_batches"),
+            messages[0].delivery.stream,
+            self._source,
+            [message.delivery.stream_seq for message in messages],
+            [message.message_id for message in messages],
+            [message.correlation_id for message in messages],
+            [message.events for message in messages],
+            list(inserted),
+            [message.events - count - message.dead_events for message, count in zip(messages, inserted, strict=True)],
+            [message.dead_events for message in messages],
+        )
+        new_ids = {row[0] for row in new}
+        return tuple(message.message_id in new_ids for message in messages)
+
+
+def _first_of_each(events: Iterable[EventRows]) -> Rows:
+    """Each event once, the first to come, in the order of the ids."""
+    first: Rows = {}
+    for row in events:
+        first.setdefault(row.event_id, row)
+    return dict(sorted(first.items()))
+
+
+def _users(events: Rows) -> dict[str, bytes]:
+    """The demographics row of each user, the first to come, in the order of the ids."""
+    users: dict[str, bytes] = {}
+    for row in events.values():
+        users.setdefault(row.user_id, row.demographics)
+    return dict(sorted(users.items()))
+
+
+def _count_by_message(batch: Batch, inserted: Container[str]) -> tuple[int, ...]:
+    """How many of each message's events were inserted; an event that came twice counts for the first."""
+    counted: set[str] = set()
+    counts = []
+    for message in batch.messages:
+        before = len(counted)
+        counted.update(row.event_id for row in message.rows if row is not None and row.event_id in inserted)
+        counts.append(len(counted) - before)
+    return tuple(counts)
+
+
+async def _copy(connection: Connection, table: str, columns: Sequence[str], encoded: Sequence[bytes]) -> None:
+    if encoded:
+        await connection.copy_to_table(table, source=_chunks(encoded), columns=columns, format="binary")
+
+
+async def _chunks(encoded: Sequence[bytes]) -> AsyncIterator[bytes]:
+    yield copy_format.HEADER
+    for start in range(0, len(encoded), _ROWS_PER_CHUNK):
+        yield b"".join(encoded[start : start + _ROWS_PER_CHUNK])
+    yield copy_format.TRAILER

@@ -1,0 +1,225 @@
+"""The collector's loop: fetch → decode → batch → store → settle.
+
+Invariant: every delivery that was fetched is acked after its commit, terminated after its dead letter, or
+released; on the way out too. While one batch is being stored the next is being fetched, and no more than
+these two are held.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from time import monotonic
+from typing import Final
+
+from collectors.batch import Batch, decode
+from collectors.isolate import isolate
+from collectors.rows import RowBuilder
+from collectors.settings import CollectorSettings
+from collectors.settle import keep, release, settle
+from collectors.store import Store, Stored
+from shared.errors import Fatal, Poison, Pressure, Retryable
+from shared.lifecycle import Shutdown, first_of, repeat
+from shared.logs import Logger
+from shared.metrics import CollectorMetrics
+from shared.outcomes import Outcome
+from streams.dead_letter import DeadLetters
+from streams.delivery import ConsumerMissing, Puller
+
+FIRST_WAIT_S: Final = 0.5
+"""For the first message of a batch; also how long a signal to stop may go unseen while there is none."""
+
+MAX_FETCH_MESSAGES: Final = 128
+"""Of up to 1 MiB each: bounds what nats-py buffers."""
+
+MAX_RETRY_WAIT_S: Final = 10.0
+RELEASE_DELAY_S: Final = 1.0
+
+
+class Worker:
+    """Moves one source's events from its stream to the tables."""
+
+    def __init__(
+        self,
+        *,
+        source: str,
+        settings: CollectorSettings,
+        message_events: int,
+        ack_wait_s: float,
+        puller: Puller,
+        builder: RowBuilder,
+        store: Store,
+        dead_letters: DeadLetters,
+        restore_consumer: Callable[[], Awaitable[object]],
+        shutdown: Shutdown,
+        log: Logger,
+        metrics: CollectorMetrics,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self._source = source
+        self._settings = settings
+        self._message_events = message_events
+        self._ack_wait_s = ack_wait_s
+        self._puller = puller
+        self._builder = builder
+        self._store = store
+        self._dead_letters = dead_letters
+        self._restore_consumer = restore_consumer
+        self._shutdown = shutdown
+        self._log = log
+        self._metrics = metrics
+        self._clock = clock
+        self._in_hand: set[Batch] = set()
+        self._dead_in_a_row = 0
+        self.trouble: str | None = None
+        """What keeps it from storing just now, in words; None while all is well."""
+
+    async def run(self) -> None:
+        """Until asked to stop; then stores what is in hand. Raises Fatal where a person must act."""
+        try:
+            await first_of(
+                self._pump(), self._shutdown.hard.wait(), repeat(self._keep_in_hand, every_s=self._ack_wait_s / 3)
+            )
+        finally:
+            for batch in self._in_hand:
+                await release(batch, delay_s=0)
+            await self._puller.close()
+
+    async def _pump(self) -> None:
+        ready: asyncio.Queue[Batch | None] = asyncio.Queue(maxsize=1)
+
+        async def fetch() -> None:
+            async for batch in self._batches():
+                await ready.put(batch)
+            await ready.put(None)
+
+        async def store() -> None:
+            while (batch := await ready.get()) is not None:
+                await self._flush(batch)
+                self._in_hand.discard(batch)
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(fetch())
+            group.create_task(store())
+
+    async def _batches(self) -> AsyncIterator[Batch]:
+        """Batches that are due, until asked to stop."""
+        while not self._shutdown.soft.is_set():
+            batch = self._new_batch()
+            self._in_hand.add(batch)
+            while not (batch.is_due or self._shutdown.soft.is_set()):
+                await self._fetch_into(batch)
+            if batch.messages:
+                yield batch
+            else:
+                self._in_hand.discard(batch)
+
+    async def _fetch_into(self, batch: Batch) -> None:
+        if batch.messages:
+            messages = min(MAX_FETCH_MESSAGES, -(-batch.room_events // self._message_events) or 1)
+            wait_s = max(0.001, batch.remaining_s)
+        else:
+            messages, wait_s = 1, FIRST_WAIT_S  # returns with the first; more would wait for the last
+        try:
+            deliveries = await self._puller.fetch(messages, wait_s)
+        except ConsumerMissing as error:
+            self._log.warning("consumer_missing", error=str(error))
+            await self._restore_consumer()
+            return
+        except Retryable as error:
+            await self._pause("fetch_failed", error, self._settings.retry_wait_ms / 1_000)
+            return
+        for delivery in deliveries:
+            if delivery.attempts > 1:
+                self._metrics.redeliveries.labels(self._source).inc()
+            batch.add(decode(delivery, self._builder))
+
+    async def _flush(self, batch: Batch) -> None:
+        """Store and settle a batch, however often it takes; release it when asked to stop meanwhile."""
+        wait_s = self._settings.retry_wait_ms / 1_000
+        while (trouble := await self._attempt(batch)) is not None:
+            self._metrics.operations.labels(self._source, "retried").inc()
+            if self._shutdown.soft.is_set():
+                self._log.warning("batch_released", error=str(trouble), events=batch.events)
+                await release(batch, delay_s=RELEASE_DELAY_S)
+                return
+            await self._pause("flush_failed", trouble, wait_s)
+            wait_s = min(2 * wait_s, MAX_RETRY_WAIT_S)
+        self.trouble = None
+        await settle(batch, self._log)
+
+    async def _attempt(self, batch: Batch) -> Exception | None:
+        """Store a batch once, its poison isolated; what kept it from that, or None. Raises Fatal."""
+        result = "stored"
+        try:
+            try:
+                stored = await self._write(batch)
+            except Poison as poison:
+                buried = await isolate(batch, self._store.probe)
+                self._log.warning("batch_isolated", error=poison.detail, buried=buried, events=batch.events)
+                result, stored = "isolated", await self._write(batch)
+        except (Retryable, Pressure, Poison) as error:
+            return error
+        self._account(batch, stored, result)
+        return None
+
+    async def _write(self, batch: Batch) -> Stored:
+        await self._park_dead_letters(batch)
+        return await self._store.write(batch)
+
+    async def _park_dead_letters(self, batch: Batch) -> None:
+        """Make the batch's dead letters durable. Raises NotDurable; Fatal after too many in a row."""
+        letters = list(batch.dead_letters(self._source))
+        if not letters:
+            return
+        if self._dead_in_a_row + len(letters) > self._settings.max_dead_letters_in_a_row:
+            raise Fatal(
+                f"{self._dead_in_a_row + len(letters)} dead letters in a row, the last because of "
+                f"{letters[-1].error}: this looks like a bad release, not bad data. Everything is left in the "
+                "stream; mend the cause, or raise MAX_DEAD_LETTERS_IN_A_ROW"
+            )
+        await asyncio.gather(*map(self._dead_letters.park, letters))
+
+    async def _pause(self, event: str, error: Exception, wait_s: float) -> None:
+        """Wait before the next try; not longer than until asked to stop."""
+        self.trouble = str(error)
+        self._log.warning(event, error=str(error), wait_s=wait_s)
+        try:
+            async with asyncio.timeout(wait_s):
+                await self._shutdown.soft.wait()
+        except TimeoutError:
+            return
+
+    async def _keep_in_hand(self) -> None:
+        await keep(self._in_hand)
+
+    def _new_batch(self) -> Batch:
+        settings = self._settings
+        return Batch(
+            max_events=settings.flush_events,
+            max_bytes=settings.flush_bytes,
+            max_age_s=settings.flush_age_ms / 1_000,
+            clock=self._clock,
+        )
+
+    def _account(self, batch: Batch, stored: Stored, result: str) -> None:
+        """The metrics and the one log line of a flush. A message that was stored before counts no more."""
+        totals = dict.fromkeys(Outcome, 0)
+        for message, inserted, is_new in zip(batch.messages, stored.inserted, stored.is_new, strict=True):
+            if is_new:
+                totals[Outcome.STORED] += inserted
+                totals[Outcome.DEAD_LETTERED] += message.dead_events
+                totals[Outcome.DUPLICATE] += message.events - inserted - message.dead_events
+            for poison in message.dead.values():
+                self._metrics.dead_letters.labels(self._source, poison.reason).inc()
+        dead = sum(len(message.dead) for message in batch.messages)
+        self._dead_in_a_row = self._dead_in_a_row + dead if dead == batch.events else 0
+        for outcome, events in totals.items():
+            self._metrics.events.labels(self._source, outcome).inc(events)
+        self._metrics.operations.labels(self._source, result).inc()
+        self._metrics.flush_events.labels(self._source).observe(batch.events)
+        self._log.debug(
+            "flush_stored",
+            messages=len(batch.messages),
+            stored=totals[Outcome.STORED],
+            duplicates=totals[Outcome.DUPLICATE],
+            dead_lettered=totals[Outcome.DEAD_LETTERED],
+        )
