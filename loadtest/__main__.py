@@ -1,0 +1,53 @@
+"""`python -m loadtest [COMMAND]`: the bulk test, unless another command is named.
+
+Invariant: the environment is read here and nowhere below. A wrong option ends with one line and exit 2.
+"""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+from loadtest.cli import NAME as BULK_TEST
+from loadtest.cli import OneLineParser, add_bulk_test, bulk_test_options, url_from
+from loadtest.command import bulk_test
+from loadtest.report import EXIT_INTERRUPTED
+
+
+def main(argv: Sequence[str] | None = None, env: Mapping[str, str] | None = None) -> int:
+    """Runs the command and returns its exit code. Blocks until the run has ended."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    environment = dict(os.environ if env is None else env)
+    parser, commands = _parser(environment)
+    if not arguments or arguments[0] not in {*commands.choices, "-h", "--help"}:
+        arguments.insert(0, BULK_TEST)
+    args = parser.parse_args(arguments)
+    try:
+        options = bulk_test_options(args)
+    except ValueError as error:
+        commands.choices[BULK_TEST].error(str(error))
+    try:
+        return asyncio.run(bulk_test(options, environment))
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED  # a second Ctrl-C: out at once, without the summary
+
+
+def _parser(
+    env: Mapping[str, str],
+) -> tuple[OneLineParser, "argparse._SubParsersAction[OneLineParser]"]:
+    parser = OneLineParser(
+        prog="python -m loadtest",
+        description="Load scripts for a Floodgate gateway.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    add_bulk_test(commands, url_from(env))
+    # The default command's options can be given without its name, so they belong in the first help.
+    options = commands.choices[BULK_TEST].format_help()
+    parser.epilog = f"Without a command, {BULK_TEST} is meant:\n\n{options}".replace("%", "%%")
+    return parser, commands
+
+
+if __name__ == "__main__":
+    sys.exit(main())
