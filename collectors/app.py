@@ -144,7 +144,7 @@ class Collector:
         while True:
             try:
                 if self._settings.collector.migrate:
-                    await migrate(self._settings.database)
+                    await migrate(self._settings.database, self._registry.sources)
                 return await self._store.open()
             except (Retryable, Pressure) as error:
                 self._log.warning("database_unreachable", error=str(error))

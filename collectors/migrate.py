@@ -6,6 +6,7 @@ run backwards: tables of a newer version are refused.
 
 import argparse
 import asyncio
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -20,16 +21,19 @@ from sqlalchemy.pool import NullPool
 
 from collectors.failures import DATABASE_ERRORS, classify
 from collectors.settings import DatabaseSettings
+from collectors.sql import statement
 from shared import lifecycle
 from shared.errors import Fatal, Pressure, Retryable
+from shared.events import REGISTRY
 
 _SCRIPTS: Final = Path(__file__).parent / "migrations"
 _LOCK: Final = 0x666C6F6F64  # "flood": the advisory lock's number
 _WAIT_S: Final = 30.0
+_PARTITIONED: Final = ("events", "demographics", "revenue")
 
 
-async def migrate(settings: DatabaseSettings) -> None:
-    """Bring the tables to the newest revision; does nothing where they are there.
+async def migrate(settings: DatabaseSettings, sources: Iterable[str]) -> None:
+    """Bring the tables to the newest revision, with partitions for these sources; else changes nothing.
 
     Raises Retryable where PostgreSQL is not there (yet), Fatal where it refuses or its tables are newer.
     """
@@ -37,7 +41,7 @@ async def migrate(settings: DatabaseSettings) -> None:
     engine = create_async_engine(url, poolclass=NullPool, connect_args={"timeout": settings.connect_timeout_ms / 1_000})
     try:
         async with engine.connect() as connection:
-            await connection.run_sync(_upgrade)
+            await connection.run_sync(_upgrade, tuple(sources))
     except CommandError as error:
         raise Fatal(f"the tables can't be brought up to date: {error}") from error
     except DBAPIError as error:
@@ -49,7 +53,7 @@ async def migrate(settings: DatabaseSettings) -> None:
         await engine.dispose()
 
 
-def _upgrade(connection: Connection) -> None:
+def _upgrade(connection: Connection, sources: Sequence[str]) -> None:
     config = Config()
     config.set_main_option("script_location", str(_SCRIPTS))
     config.attributes["connection"] = connection
@@ -57,6 +61,11 @@ def _upgrade(connection: Connection) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         _refuse_newer(connection, ScriptDirectory.from_config(config))
         command.upgrade(config, "head")
+        for source in sources:
+            for table in _PARTITIONED:
+                found = connection.execute(text("SELECT to_regclass(:name)"), {"name": f"{table}_{source}"}).scalar()
+                if found is None:
+                    connection.execute(text(statement("create_partition").format(table=table, source=source)))
 
 
 def _refuse_newer(connection: Connection, scripts: ScriptDirectory) -> None:
@@ -86,7 +95,7 @@ async def _main() -> None:
         async with asyncio.timeout(_WAIT_S):
             while True:
                 try:
-                    return await migrate(settings)
+                    return await migrate(settings, REGISTRY.sources)
                 except (Retryable, Pressure) as error:
                     trouble = error
                     await asyncio.sleep(0.5)

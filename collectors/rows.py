@@ -8,7 +8,6 @@ all the same (a foreign publisher, a newer gateway) is poison, event by event.
 """
 
 from collections.abc import Iterable
-from datetime import datetime
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
@@ -18,6 +17,7 @@ from collectors import copy_format as pg
 from shared.errors import Poison
 from shared.events import Platform
 from shared.events.platform import USER_ID_PATH
+from shared.events.types import parse_timestamp
 from shared.outcomes import DeadLetterReason
 from shared.wire import MessageHeaders
 
@@ -121,7 +121,7 @@ class RowBuilder:
         if user_id is None:
             raise Poison(DeadLetterReason.UNDECODABLE, f"the event has no {USER_ID_PATH}")
         key, user = pg.text(event_id), pg.text(user_id)
-        occurred_at = pg.timestamptz(datetime.fromisoformat(envelope.timestamp))
+        occurred_at = pg.timestamptz(parse_timestamp(envelope.timestamp))
         event = b"".join(
             (
                 fixed.event,

@@ -10,7 +10,7 @@ class CollectorSettings(Settings):
 
     ops_host: str = Field("127.0.0.1", alias="OPS_HOST", description="Address of health and metrics")
     ops_port: Port = Field(9_100, alias="OPS_PORT", description="Port of health and metrics; 0 takes a free one")
-    flush_events: Count = Field(10_000, alias="FLUSH_EVENTS", description="Events after which a batch is flushed")
+    flush_events: Count = Field(20_000, alias="FLUSH_EVENTS", description="Events after which a batch is flushed")
     flush_bytes: Count = Field(
         32 * 1024 * 1024, alias="FLUSH_BYTES", description="Bytes after which a batch is flushed"
     )

@@ -3,10 +3,14 @@
 Invariant: after `write` returns, all of the batch's events are committed and none is doubled, whatever was
 stored before and whoever else writes at the same time; after it raises, none of this attempt is.
 
-The fast way asks which keys are known, then copies the others straight into the tables. Another replica
-can store one of them in between; then the unique key stops the copy, and the flush is written anew by way
-of staging tables with ON CONFLICT DO NOTHING, which waits for that replica and skips what it stored.
-Rows are written in the order of their keys, so that two replicas never wait for each other in a circle.
+There are three ways, each dearer and surer than the one before. While no duplicates come, rows are copied
+straight into the tables. Where some do, the unique key stops the copy, and the flush is written anew,
+asking first which keys are known and copying the others; so are the next ones, until duplicates are rare
+again (`Caution`). Where another replica stores a key in between, it is written by way of staging tables
+with ON CONFLICT DO NOTHING, which waits for that replica and skips what it stored.
+
+Rows are written in the order of their keys, so two replicas never wait for each other in a circle; the
+order also keeps the index pages that are being written to few.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Container, Iterable, Sequence
@@ -24,7 +28,7 @@ from collectors.failures import DATABASE_ERRORS, classify
 from collectors.rows import EventRows
 from collectors.settings import DatabaseSettings
 from collectors.sql import statement
-from shared.errors import Poison
+from shared.errors import Fatal, Poison
 from shared.metrics import CollectorMetrics
 
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
@@ -35,6 +39,9 @@ Copy = Callable[["Connection", Rows], Awaitable[Container[str]]]
 
 _ROWS_PER_CHUNK: Final = 1_000
 """COPY data is handed over in pieces of about 500 KB: no second copy of a whole flush in memory."""
+
+CALM_FLUSHES: Final = 8
+"""So many flushes without a known key, and the next ones are not expected to have one."""
 
 _SESSION: Final = {
     "application_name": "floodgate-collector",
@@ -58,6 +65,39 @@ class Stored:
     is_new: tuple[bool, ...]
 
 
+class Caution:
+    """Whether to ask which keys are known before copying, a table at a time.
+
+    It starts careful, asks again after every surprise, and stops asking once CALM_FLUSHES in a row had no
+    known key: asking costs PostgreSQL about as much as writing the index entry.
+    """
+
+    def __init__(self) -> None:
+        self._calm = {"events": 0, "demographics": 0}
+        self._seen: dict[str, int] = {}
+
+    def asks(self, table: str) -> bool:
+        """Whether to ask."""
+        return self._calm[table] < CALM_FLUSHES
+
+    def saw(self, table: str, known: int) -> None:
+        """How many keys were known, of a flush that is not committed yet."""
+        self._seen[table] = known
+
+    def relax(self) -> None:
+        """That flush was committed."""
+        for table, known in self._seen.items():
+            self._calm[table] = 0 if known else self._calm[table] + 1
+        self._seen.clear()
+
+    def raise_for(self, table: str) -> None:
+        """A key of this table (or of its partition) was there after all; where it is not clear whose, ask both."""
+        self._seen.clear()
+        own = [name for name in self._calm if table.startswith(name)]
+        for name in own or self._calm:
+            self._calm[name] = 0
+
+
 class Store:
     """The tables of one source. One per process, shared by its writers."""
 
@@ -66,9 +106,10 @@ class Store:
         self._settings = settings
         self._metrics = metrics
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._caution = Caution()
 
     async def open(self) -> None:
-        """Connect. Raises Retryable where PostgreSQL is not there (yet), Fatal where it refuses."""
+        """Connect. Raises Retryable where PostgreSQL is not there (yet), Fatal where it or its tables refuse."""
         try:
             self._pool = await asyncpg.create_pool(
                 self._settings.url,
@@ -78,8 +119,11 @@ class Store:
                 command_timeout=self._settings.query_timeout_ms / 1_000,
                 server_settings=_SESSION,
             )
+            has_tables = await self._pool.fetchval(statement("has_partition"), self._source)
         except DATABASE_ERRORS as error:
             raise classify(error) from error
+        if not has_tables:
+            raise Fatal(f"there are no tables for {self._source} yet: run `python -m collectors.migrate`")
 
     async def close(self) -> None:
         """Disconnect at once; an open transaction is rolled back by the server."""
@@ -91,10 +135,7 @@ class Store:
         events = _first_of_each(row for _, _, row in batch.rows())
         started = perf_counter()
         try:
-            try:
-                stored = await self._commit(batch, events, self._copy_new)
-            except asyncpg.UniqueViolationError:
-                stored = await self._commit(batch, events, self._copy_staged)
+            stored = await self._write(batch, events)
         except DATABASE_ERRORS as error:
             self._metrics.database_connected.set(0)
             raise classify(error) from error
@@ -121,6 +162,20 @@ class Store:
             raise failure from error
         return None
 
+    async def _write(self, batch: Batch, events: Rows) -> Stored:
+        caution = self._caution
+        for copy in (self._copy_new, self._copy_new, self._copy_staged):
+            try:
+                stored = await self._commit(batch, events, copy)
+            except asyncpg.UniqueViolationError as error:
+                if copy == self._copy_staged:
+                    raise
+                caution.raise_for(error.table_name or "")
+            else:
+                caution.relax()
+                return stored
+        raise AssertionError("the last way returns or raises")
+
     def _connected(self) -> AbstractAsyncContextManager[Connection]:
         if self._pool is None:
             raise RuntimeError("open() comes first")
@@ -136,17 +191,23 @@ class Store:
         return Stored(inserted, new)
 
     async def _copy_new(self, connection: Connection, events: Rows) -> Container[str]:
-        """Copy what is not known straight into the tables. Raises UniqueViolationError when overtaken."""
-        known = await self._known(connection, "known_events", list(events))
-        new = {key: row for key, row in events.items() if key not in known} if known else events
+        """Copy what is not known straight into the tables. Raises UniqueViolationError where a key was there."""
+        users = _users(events)
+        known: set[str] = set()
+        known_users: set[str] = set()
+        if self._caution.asks("events"):
+            known = await self._known(connection, "known_events", list(events))
+            self._caution.saw("events", len(known))
+        if self._caution.asks("demographics"):
+            known_users = await self._known(connection, "known_users", list(users))
+            self._caution.saw("demographics", len(known_users))
         # An event that is known has its amount stored too, unless that table was lost: then it is made whole.
         known_amounts = await self._known(
-            connection, "known_revenue", [key for key in events if key in known and events[key].revenue is not None]
+            connection, "known_revenue", [key for key in known if events[key].revenue is not None]
         )
-        amounts = [row.revenue for key, row in events.items() if row.revenue is not None and key not in known_amounts]
-        users = _users(events)
-        known_users = await self._known(connection, "known_users", list(users))
+        new = {key: row for key, row in events.items() if key not in known} if known else events
         new_users = [row for key, row in users.items() if key not in known_users]
+        amounts = [row.revenue for key, row in events.items() if row.revenue is not None and key not in known_amounts]
         await _copy(connection, "events", rows.EVENTS, [row.event for row in new.values()])
         await _copy(connection, "demographics", rows.DEMOGRAPHICS, new_users)
         await _copy(connection, "revenue", rows.REVENUE, amounts)

@@ -4,8 +4,8 @@ Invariant: a slice that is accepted here is well-formed JSON that PostgreSQL can
 and unknown ones, so nothing that passed can be refused further down. Nothing is kept: the objects built
 to validate an event are dropped before the next one.
 
-The rules are the platforms' pydantic models (`shared.events.registry`); this module only words what
-they say.
+The rules are the platforms' pydantic models (`shared.events.registry`); this module words what they say,
+and lets what is valid at a quick look (`shared.events.quick`) pass without asking them.
 """
 
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, from_json
 
 from shared.events.platform import literal
+from shared.events.quick import quick_look
 from shared.events.registry import REGISTRY, Registry
 from shared.events.types import MAX_IDENTIFIER_CHARS, PATTERN_PROBLEMS
 from shared.outcomes import RejectReason
@@ -68,6 +69,7 @@ class EventValidator:
 
     def __init__(self, registry: Registry = REGISTRY, *, max_event_bytes: int) -> None:
         self._max_event_bytes = max_event_bytes
+        self._quick_look = quick_look(registry)
         self._tags = frozenset(registry.sources) | {
             stage for platform in registry for model in platform.models for stage in literal(model, "funnel_stage")
         }
@@ -79,6 +81,8 @@ class EventValidator:
         if len(event) > self._max_event_bytes:
             message = f"Event has {len(event)} bytes; {self._max_event_bytes} is the most that one may have"
             return Rejection(_event_id(event), (Problem("too_large", "", message),))
+        if (source := self._quick_look(event)) is not None:
+            return source
         try:
             accepted = self._validate_json(event)
         except ValidationError as error:
@@ -87,8 +91,7 @@ class EventValidator:
         if _NUL_ESCAPE in event and (path := _path_of_nul(from_json(event))) is not None:
             problem = Problem("string_nul", path, "String should not contain NUL, which the database cannot hold")
             return Rejection(_event_id(event), (problem,))
-        source: str = accepted.source
-        return source
+        return str(accepted.source)
 
     def _problem(self, error: ErrorDetails) -> Problem:
         path = list(error["loc"])

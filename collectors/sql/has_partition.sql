@@ -1,0 +1,1 @@
+SELECT to_regclass('events_' || $1) IS NOT NULL

@@ -1,0 +1,83 @@
+"""Fixtures that every test may ask for: one real NATS server and one real PostgreSQL a session, a database a test.
+
+Nothing here touches the usual ports or the data folder of `make run`, so both run side by side. Whoever wants to kill
+or pause a server takes one of its own from `nats_servers` or `postgres_servers`.
+"""
+
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
+
+import asyncpg
+import pytest
+
+from tests.servers import NatsServer, PostgresServer
+
+
+@pytest.fixture(scope="session")
+def nats_server() -> Iterator[NatsServer]:
+    """The session's server: shared, so leave it running."""
+    server = NatsServer()
+    try:
+        yield server.start()
+    finally:
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """The session's server: shared, so leave it running."""
+    server = PostgresServer()
+    try:
+        yield server.start()
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def nats_url(nats_server: NatsServer) -> str:
+    """Of the session's server. Streams are told apart by unique names."""
+    return nats_server.url
+
+
+@pytest.fixture
+async def database_url(postgres_server: PostgresServer) -> AsyncIterator[str]:
+    """An empty database of this test's own, dropped afterwards even from under open connections."""
+    name = f"test_{uuid.uuid4().hex}"
+    await _execute(postgres_server.url, f'CREATE DATABASE "{name}"')
+    yield postgres_server.url_of(name)
+    await _execute(postgres_server.url, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def nats_servers() -> Iterator[Callable[[], NatsServer]]:
+    """Makes started servers that the test may do anything to."""
+    with ExitStack() as servers:
+
+        def make() -> NatsServer:
+            server = NatsServer()
+            servers.callback(server.close)
+            return server.start()
+
+        yield make
+
+
+@pytest.fixture
+def postgres_servers() -> Iterator[Callable[[], PostgresServer]]:
+    """Makes started servers that the test may do anything to."""
+    with ExitStack() as servers:
+
+        def make() -> PostgresServer:
+            server = PostgresServer()
+            servers.callback(server.close)
+            return server.start()
+
+        yield make
+
+
+async def _execute(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
