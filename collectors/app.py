@@ -14,7 +14,7 @@ from collectors.store import Store
 from collectors.worker import Worker
 from shared.errors import Fatal, Pressure, Retryable
 from shared.events import Registry
-from shared.lifecycle import Shutdown, first_of, repeat
+from shared.lifecycle import Shutdown, first_of, repeat, settle_memory
 from shared.logs import Logger
 from shared.metrics import CollectorMetrics
 from shared.ops import Check, add_routes
@@ -121,6 +121,7 @@ class Collector:
         await self._open_database()
         self._waiting_for = None
         self._log.info("collector_started", stream=self._stream)
+        settle_memory()
         await first_of(self._worker.run(), self._connection.watch(), repeat(self._measure_lag, every_s=LAG_INTERVAL_S))
         self._log.info("collector_drained")
 

@@ -6,22 +6,27 @@ it is either among its rows or among its dead letters. Pure: it neither waits no
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Final
 
 from collectors.rows import EventRows, RowBuilder
 from shared.errors import Poison
-from shared.wire import MessageHeaders
+from shared.outcomes import DeadLetterReason
+from shared.wire import CORRELATION_ID, EVENTS, MESSAGE_ID, MessageHeaders
 from streams.dead_letter import DeadLetter
 from streams.delivery import Delivery
 
-UNKNOWN_CORRELATION_ID = "unknown"
+UNKNOWN_CORRELATION_ID: Final = "unknown"
+MAX_ID_CHARS: Final = 255
+MAX_MESSAGE_EVENTS: Final = 10_000
+"""What a message may say of itself: more than the gateway ever puts in, and no more than the ledger can hold."""
 
 
 @dataclass(slots=True)
 class Message:
     """One delivery, decoded. `rows[i]` is None where event i is a dead letter.
 
-    A message whose body can't be read as events has no rows, and is one dead letter as a whole; it then
-    stands for as many `events` as its headers say, or for one.
+    A message that can't be read as events has no rows, and is one dead letter as a whole; it then stands
+    for as many `events` as its headers say, or for one.
     """
 
     delivery: Delivery
@@ -44,12 +49,15 @@ class Message:
 
 def decode(delivery: Delivery, builder: RowBuilder) -> Message:
     """Decode a delivery. Never raises: what can't be decoded becomes a dead letter, its neighbours rows."""
-    fallback_id = f"{delivery.stream}:{delivery.stream_seq}"
+    message = _unread(delivery)
     try:
         headers = MessageHeaders.decode(delivery.headers)
     except Poison as poison:
-        return Message(delivery, fallback_id, UNKNOWN_CORRELATION_ID, events=1, dead={0: poison})
-    message = Message(delivery, headers.message_id, headers.correlation_id, headers.events)
+        message.dead[0] = poison
+        return message
+    if (headers.message_id, headers.correlation_id) != (message.message_id, message.correlation_id):
+        message.dead[0] = Poison(DeadLetterReason.UNDECODABLE, "the message's ids are none that a gateway gives")
+        return message
     try:
         message.rows = list(builder.build(delivery.body, headers))
         message.events = len(message.rows)
@@ -67,6 +75,26 @@ def decode(delivery: Delivery, builder: RowBuilder) -> Message:
                 message.rows.append(None)
                 message.dead[index] = one
     return message
+
+
+def _unread(delivery: Delivery) -> Message:
+    """The message by its headers, as far as they are there and the ledger can hold them: its receipt adds up
+    even where the format is unknown.
+    """
+    headers = delivery.headers
+    message_id, correlation_id = headers.get(MESSAGE_ID, ""), headers.get(CORRELATION_ID, "")
+    events = headers.get(EVENTS, "")
+    is_count = events.isascii() and events.isdigit() and 0 < int(events[:MAX_ID_CHARS]) <= MAX_MESSAGE_EVENTS
+    return Message(
+        delivery,
+        message_id if _is_sane(message_id) else f"{delivery.stream}:{delivery.stream_seq}",
+        correlation_id if _is_sane(correlation_id) else UNKNOWN_CORRELATION_ID,
+        events=int(events) if is_count else 1,
+    )
+
+
+def _is_sane(text: str) -> bool:
+    return 0 < len(text) <= MAX_ID_CHARS and text.isascii() and text.isprintable()
 
 
 class Batch:
@@ -120,6 +148,20 @@ class Batch:
         """An event can't be stored: it is a dead letter from now on."""
         message.rows[index] = None
         message.dead[index] = poison
+
+    def dead_in_a_row(self, before: int) -> tuple[int, int]:
+        """Dead letters with no storable event between them: the longest row, and the one that is open at the end.
+
+        `before`: how many were open when the batch began.
+        """
+        longest = row = before
+        for message in self.messages:
+            if message.dead and not message.rows:
+                row += 1
+            for event in message.rows:
+                longest = max(longest, row)
+                row = 0 if event is not None else row + 1
+        return max(longest, row), row
 
     def dead_letters(self, source: str) -> Iterator[DeadLetter]:
         """Every event (or whole message) that can't be stored."""

@@ -4,6 +4,7 @@ Source: PostgreSQL documentation, "COPY", section "Binary Format", and the types
 functions. Each function returns a field: its length as a 32-bit integer, then its bytes, big-endian.
 """
 
+import re
 from datetime import UTC, datetime, timedelta
 from struct import Struct
 from typing import Final
@@ -21,6 +22,7 @@ _TIMESTAMP: Final = Struct(">iq")
 _NUMERIC: Final = Struct(">ihhHH")
 _NUMERIC_BYTES: Final = 8  # its fixed part, after the length
 _DIGITS_PER_GROUP: Final = 4
+_is_plain_decimal: Final = re.compile(r"[0-9]{1,1000}(\.[0-9]{0,1000})?").fullmatch  # within PostgreSQL's own bounds
 _LENGTHS: Final = tuple(_INT32.pack(length) for length in range(1_024))  # nearly all fields are shorter
 
 
@@ -31,13 +33,19 @@ def row(columns: int) -> bytes:
 
 def raw(value: bytes) -> bytes:
     """A field of these bytes; for json, its text."""
-    size = len(value)
-    return (_LENGTHS[size] if size < len(_LENGTHS) else _INT32.pack(size)) + value
+    try:
+        return _LENGTHS[len(value)] + value
+    except IndexError:
+        return _INT32.pack(len(value)) + value
 
 
 def text(value: str) -> bytes:
     """A text field."""
-    return raw(value.encode())
+    encoded = value.encode()
+    try:  # not by way of `raw`: ten calls an event
+        return _LENGTHS[len(encoded)] + encoded
+    except IndexError:
+        return _INT32.pack(len(encoded)) + encoded
 
 
 def float8(value: float) -> bytes:
@@ -46,15 +54,20 @@ def float8(value: float) -> bytes:
 
 
 def timestamptz(value: datetime) -> bytes:
-    """A timestamptz field; `value` must have an offset."""
+    """A timestamptz field. Raises ValueError where `value` has no offset."""
+    if value.tzinfo is None:
+        raise ValueError("a timestamp without an offset")
     return _TIMESTAMP.pack(8, (value - _EPOCH) // _MICROSECOND)
 
 
 def numeric(value: str) -> bytes:
     """A numeric field of a plain, non-negative decimal such as "12.30", its scale kept.
 
-    A numeric is groups of four decimal digits, and the power of 10,000 of the first (its weight).
+    A numeric is groups of four decimal digits, and the power of 10,000 of the first (its weight). Raises
+    ValueError for any other text.
     """
+    if not _is_plain_decimal(value):
+        raise ValueError("an amount that is no plain decimal")
     whole, _, fraction = value.partition(".")
     digits = whole.rjust(-(-len(whole) // _DIGITS_PER_GROUP) * _DIGITS_PER_GROUP, "0")
     weight = len(digits) // _DIGITS_PER_GROUP - 1

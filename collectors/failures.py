@@ -77,10 +77,11 @@ def classify(error: BaseException) -> FloodgateError:
     if isinstance(error, asyncpg.PostgresError):
         code = error.sqlstate or "XX000"
         found = _BY_CODE.get(code) or _BY_CLASS.get(code[:2], Pressure)
-        text = f"{type(error).__name__} ({code}): {error}"
+        # The message alone: the detail that follows it shows the row, and this text is logged.
+        text = f"{type(error).__name__} ({code}): {error.args[0] if error.args else ''}"
         return Poison(found, text) if isinstance(found, DeadLetterReason) else found(text)
-    if isinstance(error, asyncpg.DataError):  # raised by asyncpg's own encoders, without a code
-        return Poison(DeadLetterReason.DATA_ERROR, str(error))
+    if isinstance(error, asyncpg.exceptions.ClientConfigurationError):
+        return Fatal(f"PostgreSQL can't be asked with these settings: {error}")
     if isinstance(error, NETWORK_ERRORS):
         return Retryable(f"{type(error).__name__}: {error}")
     raise TypeError(f"not a failure of the database: {error!r}") from error

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
+import asyncpg
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
@@ -37,8 +38,12 @@ async def migrate(settings: DatabaseSettings, sources: Iterable[str]) -> None:
 
     Raises Retryable where PostgreSQL is not there (yet), Fatal where it refuses or its tables are newer.
     """
-    url = "postgresql+asyncpg://" + settings.url.split("://", 1)[1]
-    engine = create_async_engine(url, poolclass=NullPool, connect_args={"timeout": settings.connect_timeout_ms / 1_000})
+    # asyncpg reads the URL itself, as it does for the store: SQLAlchemy knows fewer of its forms.
+    engine = create_async_engine(
+        "postgresql+asyncpg://",
+        poolclass=NullPool,
+        async_creator=lambda: asyncpg.connect(settings.url, timeout=settings.connect_timeout_ms / 1_000),
+    )
     try:
         async with engine.connect() as connection:
             await connection.run_sync(_upgrade, tuple(sources))

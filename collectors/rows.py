@@ -7,9 +7,11 @@ Events were validated by the gateway, so decoding is typed but checks no rule ag
 all the same (a foreign publisher, a newer gateway) is poison, event by event.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from functools import lru_cache
 from operator import attrgetter
-from typing import Any, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
 
@@ -32,6 +34,9 @@ REVENUE: Final = (
     "source", "event_id", "user_id", "occurred_at", "amount", "campaign_id", "ad_id", "item", "currency",
 )  # fmt: skip
 
+_NOWHERE: Final = "nowhere"
+"""An attribute that is None in every decoded `data`: for columns that a platform has no path for."""
+
 _NUMBERS: Final = frozenset({"age", "followers"})
 
 
@@ -46,10 +51,14 @@ class EventRows(NamedTuple):
 
 
 class _Envelope(msgspec.Struct, rename="camel", forbid_unknown_fields=True, gc=False):
-    """An event, its data untouched. Unknown keys raise, so that they can be kept (`_with_extra`)."""
+    """An event as nearly all are, its data untouched.
+
+    Unknown keys raise, so that they can be kept, and so does an ISO 8601 timestamp that RFC 3339 does not
+    have (without seconds, say): both are for `RowBuilder.build_one`.
+    """
 
     event_id: str
-    timestamp: str
+    timestamp: Annotated[datetime, msgspec.Meta(tz=True)]
     source: str
     funnel_stage: str
     event_type: str
@@ -60,6 +69,7 @@ _KNOWN_KEYS: Final = frozenset(msgspec.structs.fields(_Envelope)[at].encode_name
 _decode_envelopes: Final = msgspec.json.Decoder(list[_Envelope]).decode
 _decode_envelope: Final = msgspec.json.Decoder(_Envelope).decode
 _decode_slices: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_text: Final = msgspec.json.Decoder(str).decode
 _decode_keys: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _encode_json: Final = msgspec.json.Encoder().encode
 
@@ -70,26 +80,22 @@ class RowBuilder:
     def __init__(self, platform: Platform) -> None:
         demographics = {column: getattr(platform.demographics, column) for column in DEMOGRAPHICS[3:]}
         revenue = {column: getattr(platform.revenue, column) for column in REVENUE[4:]}
-        self._has_revenue = revenue["amount"] is not None
-        wanted = [path for path in (USER_ID_PATH, *demographics.values(), *revenue.values()) if path is not None]
         numbers = {path for column, path in demographics.items() if column in _NUMBERS}
+        wanted = [path for path in (USER_ID_PATH, *demographics.values(), *revenue.values()) if path is not None]
         self._decode_data = msgspec.json.Decoder(_struct(wanted, numbers)).decode
         self._user_id = attrgetter(USER_ID_PATH)
-        self._demographics = [
-            (None if path is None else attrgetter(path), pg.float8 if column in _NUMBERS else pg.text)
-            for column, path in demographics.items()
-        ]
-        self._amount = attrgetter(revenue["amount"] or USER_ID_PATH)
-        self._revenue = [None if path is None else attrgetter(path) for path in list(revenue.values())[1:]]
+        self._amount = attrgetter(revenue.pop("amount") or _NOWHERE)
+        self._demographics = _Columns(demographics)
+        self._revenue = _Columns(revenue)
         self._source = platform.source
 
     def build(self, body: bytes, headers: MessageHeaders) -> list[EventRows]:
         """All events of a message. Raises Poison where one can't be decoded: then take them one by one."""
         fixed = _Fixed(self._source, headers)
         try:
-            return [self._rows(envelope, fixed, pg.NULL) for envelope in _decode_envelopes(body)]
+            return [self._rows(envelope, envelope.timestamp, fixed, pg.NULL) for envelope in _decode_envelopes(body)]
         except msgspec.ValidationError:
-            return [self.build_one(event, headers) for event in self.slices(body)]  # perhaps just unknown keys
+            return [self.build_one(event, headers) for event in self.slices(body)]
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
             raise _undecodable(error) from error
 
@@ -98,11 +104,11 @@ class RowBuilder:
         fixed = _Fixed(self._source, headers)
         try:
             keys = _decode_keys(event)
-            known = {key: value for key, value in keys.items() if key in _KNOWN_KEYS}
-            extra = {key: value for key, value in keys.items() if key not in _KNOWN_KEYS}
-            envelope = _decode_envelope(_encode_json(known))
-            return self._rows(envelope, fixed, pg.raw(_encode_json(extra)) if extra else pg.NULL)
-        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            occurred_at = parse_timestamp(_decode_text(keys["timestamp"]))
+            extra = {key: keys.pop(key) for key in list(keys) if key not in _KNOWN_KEYS}
+            envelope = _decode_envelope(_encode_json(keys | {"timestamp": occurred_at}))
+            return self._rows(envelope, occurred_at, fixed, pg.raw(_encode_json(extra)) if extra else pg.NULL)
+        except (msgspec.MsgspecError, KeyError, ValueError, RecursionError) as error:
             raise _undecodable(error) from error
 
     @staticmethod
@@ -113,39 +119,46 @@ class RowBuilder:
         except (msgspec.MsgspecError, RecursionError) as error:
             raise _undecodable(error) from error
 
-    def _rows(self, envelope: _Envelope, fixed: "_Fixed", extra: bytes) -> EventRows:
+    def _rows(self, envelope: _Envelope, occurred_at: datetime, fixed: "_Fixed", extra: bytes) -> EventRows:
         if envelope.source != self._source:
             raise Poison(DeadLetterReason.UNDECODABLE, f"an event of another source in the stream of {self._source}")
         data = self._decode_data(envelope.data)
         event_id, user_id = envelope.event_id, self._user_id(data)
         if user_id is None:
             raise Poison(DeadLetterReason.UNDECODABLE, f"the event has no {USER_ID_PATH}")
-        key, user = pg.text(event_id), pg.text(user_id)
-        occurred_at = pg.timestamptz(parse_timestamp(envelope.timestamp))
-        event = b"".join(
-            (
-                fixed.event,
-                pg.text(envelope.funnel_stage),
-                pg.text(envelope.event_type),
-                key,
-                user,
-                occurred_at,
-                pg.raw(bytes(envelope.data)),
-                extra,
-            )
-        )
-        demographics = [fixed.demographics, user]
-        for get, encode in self._demographics:
-            value = None if get is None else get(data)
-            demographics.append(pg.NULL if value is None else encode(value))
+        keys = pg.text(event_id) + pg.text(user_id) + pg.timestamptz(occurred_at)
+        kind = _kind(envelope.funnel_stage, envelope.event_type)
+        event = b"".join((fixed.event, kind, keys, pg.raw(bytes(envelope.data)), extra))
+        demographics = fixed.demographics + pg.text(user_id) + self._demographics.encode(data)
         revenue = None
-        if self._has_revenue and (amount := self._amount(data)) is not None:
-            fields = [fixed.revenue, key, user, occurred_at, pg.numeric(amount)]
-            for get in self._revenue:
-                value = None if get is None else get(data)
-                fields.append(pg.NULL if value is None else pg.text(value))
-            revenue = b"".join(fields)
-        return EventRows(event_id, user_id, event, b"".join(demographics), revenue)
+        if (amount := self._amount(data)) is not None:
+            revenue = b"".join((fixed.revenue, keys, pg.numeric(amount), self._revenue.encode(data)))
+        return EventRows(event_id, user_id, event, demographics, revenue)
+
+
+class _Columns:
+    """Columns that are read from an event's data, or are NULL where the platform has no path for them."""
+
+    def __init__(self, paths: Mapping[str, str | None]) -> None:
+        present = [(at, column, path) for at, (column, path) in enumerate(paths.items()) if path is not None]
+        self._nulls = [pg.NULL] * len(paths)
+        self._encoders = [(at, pg.float8 if column in _NUMBERS else pg.text) for at, column, _ in present]
+        # attrgetter answers a tuple only where it has two names or more
+        self._read = attrgetter(*(path for _, _, path in present), _NOWHERE, _NOWHERE)
+
+    def encode(self, data: Any) -> bytes:
+        """The fields, in the order of the columns."""
+        fields = self._nulls.copy()
+        for (at, encode), value in zip(self._encoders, self._read(data), strict=False):
+            if value is not None:
+                fields[at] = encode(value)
+        return b"".join(fields)
+
+
+@lru_cache(maxsize=256)
+def _kind(funnel_stage: str, event_type: str) -> bytes:
+    """The two fields that say what kind of event it is; there are few kinds."""
+    return pg.text(funnel_stage) + pg.text(event_type)
 
 
 class _Fixed:
@@ -166,7 +179,7 @@ def _struct(paths: Iterable[str], numbers: set[str], prefix: str = "") -> type[m
     for path in dict.fromkeys(paths):
         head, _, rest = path.partition(".")
         children.setdefault(head, []).extend([rest] if rest else [])
-    fields: list[tuple[str, Any, Any]] = []
+    fields: list[tuple[str, Any, Any]] = [] if prefix else [(_NOWHERE, None, None)]
     for name, inner in children.items():
         here = f"{prefix}{name}"
         if inner:

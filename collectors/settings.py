@@ -1,8 +1,15 @@
 """Settings of the collectors."""
 
-from pydantic import Field
+import re
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+from pydantic import Field, field_validator
 
 from shared.settings import Count, Milliseconds, Port, Settings
+
+_PORT: Final = re.compile(r"^(?:\[[^\]]*\]|[^:]*)(?::(.*))?$")
+"""A server of a URL, with its port as the group; IPv6 addresses stand in brackets."""
 
 
 class CollectorSettings(Settings):
@@ -37,8 +44,10 @@ class DatabaseSettings(Settings):
         "postgresql://floodgate@127.0.0.1:5432/floodgate",
         alias="DATABASE_URL",
         description="PostgreSQL, as postgresql://user:password@host:port/database",
-        json_schema_extra={"secret": True},
-        pattern=r"^postgres(ql)?://",
+        json_schema_extra={
+            "secret": True,
+            "takes": "postgresql://user:password@host:port/database; special characters as in any URL",
+        },
     )
     pool_size: int = Field(20, ge=1, le=1_000, alias="DB_POOL_SIZE", description="Connections of a process, at most")
     connect_timeout_ms: Milliseconds = Field(
@@ -47,3 +56,14 @@ class DatabaseSettings(Settings):
     query_timeout_ms: Milliseconds = Field(
         60_000, alias="DB_QUERY_TIMEOUT", description="For a statement in PostgreSQL"
     )
+
+    @field_validator("url")
+    @classmethod
+    def _is_an_address(cls, url: str) -> str:
+        """Raises ValueError where asyncpg could make no address of it; it would say so in many lines, or never."""
+        parts = urlsplit(url)
+        servers = unquote(parts.netloc).rpartition("@")[2].split(",")
+        ports = [int(port) for server in servers if (port := _PORT.sub(r"\1", server))]
+        if parts.scheme not in {"postgresql", "postgres"} or not all(0 < port <= 65_535 for port in ports):
+            raise ValueError("not an address")
+        return url

@@ -13,7 +13,7 @@ Rows are written in the order of their keys, so two replicas never wait for each
 order also keeps the index pages that are being written to few.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Container, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from time import perf_counter
@@ -34,7 +34,7 @@ from shared.metrics import CollectorMetrics
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 Rows = dict[str, EventRows]
 """Events by their id, each once, in the order of the ids."""
-Copy = Callable[["Connection", Rows], Awaitable[Container[str]]]
+Copy = Callable[["Connection", Rows], Awaitable[Collection[str]]]
 """A way to write events; answers the ids that it inserted."""
 
 _ROWS_PER_CHUNK: Final = 1_000
@@ -190,7 +190,7 @@ class Store:
             new = await self._insert_ledger(connection, batch.messages, inserted)
         return Stored(inserted, new)
 
-    async def _copy_new(self, connection: Connection, events: Rows) -> Container[str]:
+    async def _copy_new(self, connection: Connection, events: Rows) -> Collection[str]:
         """Copy what is not known straight into the tables. Raises UniqueViolationError where a key was there."""
         users = _users(events)
         known: set[str] = set()
@@ -213,7 +213,7 @@ class Store:
         await _copy(connection, "revenue", rows.REVENUE, amounts)
         return new
 
-    async def _copy_staged(self, connection: Connection, events: Rows) -> Container[str]:
+    async def _copy_staged(self, connection: Connection, events: Rows) -> Collection[str]:
         """Copy into staging tables and insert from there what is not known, waiting for who is at it."""
         await connection.execute(statement("create_staging"))
         amounts = [row.revenue for row in events.values() if row.revenue is not None]
@@ -265,8 +265,10 @@ def _users(events: Rows) -> dict[str, bytes]:
     return dict(sorted(users.items()))
 
 
-def _count_by_message(batch: Batch, inserted: Container[str]) -> tuple[int, ...]:
+def _count_by_message(batch: Batch, inserted: Collection[str]) -> tuple[int, ...]:
     """How many of each message's events were inserted; an event that came twice counts for the first."""
+    if len(inserted) == batch.events:
+        return tuple(message.events for message in batch.messages)
     counted: set[str] = set()
     counts = []
     for message in batch.messages:

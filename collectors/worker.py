@@ -1,8 +1,8 @@
 """The collector's loop: fetch → decode → batch → store → settle.
 
 Invariant: every delivery that was fetched is acked after its commit, terminated after its dead letter, or
-released; on the way out too. While one batch is being stored the next is being fetched, and no more than
-these two are held.
+released; on the way out too. While one batch is being stored, one stands ready and the next is being
+fetched: no more than these three are held.
 """
 
 import asyncio
@@ -69,11 +69,16 @@ class Worker:
         self._clock = clock
         self._in_hand: set[Batch] = set()
         self._dead_in_a_row = 0
-        self.trouble: str | None = None
-        """What keeps it from storing just now, in words; None while all is well."""
+        self._fetch_trouble: str | None = None
+        self._store_trouble: str | None = None
+
+    @property
+    def trouble(self) -> str | None:
+        """What keeps it from fetching or storing just now, in words; None while all is well."""
+        return self._store_trouble or self._fetch_trouble
 
     async def run(self) -> None:
-        """Until asked to stop; then stores what is in hand. Raises Fatal where a person must act."""
+        """Until asked to stop; then stores what is in hand. Raises a group with Fatal where a person must act."""
         try:
             await first_of(
                 self._pump(), self._shutdown.hard.wait(), repeat(self._keep_in_hand, every_s=self._ack_wait_s / 3)
@@ -125,8 +130,10 @@ class Worker:
             await self._restore_consumer()
             return
         except Retryable as error:
+            self._fetch_trouble = str(error)
             await self._pause("fetch_failed", error, self._settings.retry_wait_ms / 1_000)
             return
+        self._fetch_trouble = None
         for delivery in deliveries:
             if delivery.attempts > 1:
                 self._metrics.redeliveries.labels(self._source).inc()
@@ -141,9 +148,10 @@ class Worker:
                 self._log.warning("batch_released", error=str(trouble), events=batch.events)
                 await release(batch, delay_s=RELEASE_DELAY_S)
                 return
+            self._store_trouble = str(trouble)
             await self._pause("flush_failed", trouble, wait_s)
             wait_s = min(2 * wait_s, MAX_RETRY_WAIT_S)
-        self.trouble = None
+        self._store_trouble = None
         await settle(batch, self._log)
 
     async def _attempt(self, batch: Batch) -> Exception | None:
@@ -170,9 +178,10 @@ class Worker:
         letters = list(batch.dead_letters(self._source))
         if not letters:
             return
-        if self._dead_in_a_row + len(letters) > self._settings.max_dead_letters_in_a_row:
+        longest, _ = batch.dead_in_a_row(self._dead_in_a_row)
+        if longest > self._settings.max_dead_letters_in_a_row:
             raise Fatal(
-                f"{self._dead_in_a_row + len(letters)} dead letters in a row, the last because of "
+                f"{longest} dead letters in a row, the last because of "
                 f"{letters[-1].error}: this looks like a bad release, not bad data. Everything is left in the "
                 "stream; mend the cause, or raise MAX_DEAD_LETTERS_IN_A_ROW"
             )
@@ -180,7 +189,6 @@ class Worker:
 
     async def _pause(self, event: str, error: Exception, wait_s: float) -> None:
         """Wait before the next try; not longer than until asked to stop."""
-        self.trouble = str(error)
         self._log.warning(event, error=str(error), wait_s=wait_s)
         try:
             async with asyncio.timeout(wait_s):
@@ -189,7 +197,7 @@ class Worker:
             return
 
     async def _keep_in_hand(self) -> None:
-        await keep(self._in_hand)
+        await keep(tuple(self._in_hand))  # which changes meanwhile
 
     def _new_batch(self) -> Batch:
         settings = self._settings
@@ -204,14 +212,16 @@ class Worker:
         """The metrics and the one log line of a flush. A message that was stored before counts no more."""
         totals = dict.fromkeys(Outcome, 0)
         for message, inserted, is_new in zip(batch.messages, stored.inserted, stored.is_new, strict=True):
-            if is_new:
-                totals[Outcome.STORED] += inserted
-                totals[Outcome.DEAD_LETTERED] += message.dead_events
-                totals[Outcome.DUPLICATE] += message.events - inserted - message.dead_events
+            if not is_new:
+                continue
+            totals[Outcome.STORED] += inserted
+            totals[Outcome.DEAD_LETTERED] += message.dead_events
+            totals[Outcome.DUPLICATE] += message.events - inserted - message.dead_events
             for poison in message.dead.values():
-                self._metrics.dead_letters.labels(self._source, poison.reason).inc()
-        dead = sum(len(message.dead) for message in batch.messages)
-        self._dead_in_a_row = self._dead_in_a_row + dead if dead == batch.events else 0
+                self._metrics.dead_letters.labels(self._source, poison.reason).inc(
+                    1 if message.rows else message.events
+                )
+        _, self._dead_in_a_row = batch.dead_in_a_row(self._dead_in_a_row)
         for outcome, events in totals.items():
             self._metrics.events.labels(self._source, outcome).inc(events)
         self._metrics.operations.labels(self._source, result).inc()

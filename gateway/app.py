@@ -21,7 +21,7 @@ from gateway.receipts import ReceiptReader
 from gateway.settings import GatewaySettings
 from shared.errors import Fatal
 from shared.events import EventValidator, Registry
-from shared.lifecycle import Shutdown, first_of, repeat
+from shared.lifecycle import Shutdown, first_of, repeat, settle_memory
 from shared.logs import Logger
 from shared.metrics import GatewayMetrics
 from shared.ops import Check, add_routes
@@ -139,23 +139,24 @@ class Gateway:
                 "what is using this one"
             ) from error
         bound = runner.addresses[0]
-        self.url = f"http://{bound[0]}:{bound[1]}"
+        self.url = f"http://[{bound[0]}]:{bound[1]}" if ":" in bound[0] else f"http://{bound[0]}:{bound[1]}"
         self._log.info("gateway_listening", url=self.url)
+        settle_memory()
         self.listening.set()
 
     async def _stay_connected(self) -> None:
         await self._connection.open()
         if (max_payload := self._connection.max_payload_bytes) < MIN_MAX_PAYLOAD_BYTES:
             raise Fatal(f"NATS takes messages of {max_payload} bytes; set its max_payload to {MIN_MAX_PAYLOAD_BYTES}")
+        await first_of(self._connection.watch(), self._stay_provisioned())
+
+    async def _stay_provisioned(self) -> None:
         streams = self._settings.streams
         if streams.provision:
             for applied in await provision_until_done(self._connection, definitions(self._registry.sources, streams)):
                 self._log.info("stream_provisioned", name=applied.name, change=applied.change)
         self._provisioned = True
-        await first_of(
-            self._connection.watch(),
-            repeat(self._guard.look, every_s=self._settings.gateway.backlog_interval_ms / 1_000),
-        )
+        await repeat(self._guard.look, every_s=self._settings.gateway.backlog_interval_ms / 1_000)
 
     async def _drained(self) -> None:
         """Wait for the signal, then until nothing is in flight, or the grace period is over."""
@@ -192,8 +193,7 @@ def _counted(metrics: GatewayMetrics) -> Middleware:
     @web.middleware
     async def counted(request: web.Request, handler: Handler) -> web.StreamResponse:
         answer = await handler(request)
-        resource = request.match_info.route.resource
-        metrics.requests.labels(resource.canonical if resource is not None else "none", answer.status).inc()
+        metrics.requests.labels(problems.route_of(request), answer.status).inc()
         return answer
 
     return counted

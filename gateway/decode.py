@@ -3,9 +3,10 @@
 Invariant: a body is refused whole only where it is not JSON, is neither object nor array, or has too many
 events, and then before anything was taken. What is wrong inside one event is that event's problem alone.
 
-msgspec splits a body at memory speed, but can't split every valid one: it refuses lone surrogate escapes
-and recurses into nesting, and it would make an object an element where an array has millions. Such bodies
-go the careful way, which is slower and bounded.
+msgspec splits a body at memory speed, but can't split every valid one. It refuses lone surrogate escapes:
+these are put out of its way for the splitting, and stand in the slices again. It recurses into nesting, it
+would make an object an element where an array has millions, and of two `events` keys it would drop one
+unseen: such bodies go the careful way. Both ways are slower, and linear in the body, in a thread.
 """
 
 import asyncio
@@ -24,14 +25,19 @@ from shared.outcomes import RefuseReason
 COMMAS_PER_EVENT: Final = 40
 """Far more than an event has. An array with more commas than its events could have may be of tiny elements."""
 
-_LONE_SURROGATE_STAND_IN: Final = rb"\u0000"  # as long as what it stands for, and refused for the same reason
+_LONE_SURROGATE_STAND_IN: Final = rb"\u0000"  # as long as what it stands for
 
-_TOKEN: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{},]', re.DOTALL)
+# A string that never ends is one token up to the end, and nothing is tried twice (possessive): else a body of
+# escaped quotes would be read once for each of them.
+_TOKEN: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[\]{},]', re.DOTALL)
+_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 _ESCAPE: Final = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
 )
+_JSON_BLANKS: Final = b" \t\r\n"
 _LINE: Final = re.compile(rb"[^\s][^\n]*")
-_EVENTS_KEY: Final = re.compile(rb'"events"\s*:\s*\[')
+_EVENTS_NAME: Final = b'"events"'
+_EVENTS_KEY: Final = re.compile(_EVENTS_NAME + rb"\s*:\s*")
 
 
 class _Bulk(msgspec.Struct):
@@ -60,32 +66,64 @@ async def split(body: bytearray, media: MediaType, *, single: bool, max_events: 
     if not start:
         raise _not_json("The body is empty")
     if start == b"{" and single:
-        return [_one(body)]
+        return [await _one(body)]
     if start not in {b"{", b"["}:
-        raise _not_json("The body is JSON's neither object nor array" if _is_json(body) else "The body is not JSON")
+        raise _not_json("The body is not JSON, or its JSON is neither an object nor an array")
     is_array = start == b"["
-    if not _is_unusual(body, max_events):
+    if not _is_unusual(body, is_array, max_events):
         try:
-            return _bounded(_decode_array(body) if is_array else _decode_bulk(body).events, max_events)
-        except msgspec.ValidationError as error:
-            raise _wrong_shape(error) from error
+            return _bounded(await _split_usual(body, is_array), max_events)
         except RecursionError:
             pass
-        except msgspec.DecodeError as error:
-            if not _has_lone_surrogate(body):
-                raise _not_json(f"The body is not JSON: {error}") from error
     return await asyncio.to_thread(_split_carefully, body, is_array, max_events)
 
 
-def _is_unusual(body: bytearray, max_events: int) -> bool:
+async def _split_usual(body: bytearray, is_array: bool) -> Slices:
+    try:
+        return _split_at_once(body, is_array)
+    except Refused:
+        if not _SURROGATE.search(body):
+            raise
+    return await asyncio.to_thread(_split_around_surrogates, body, is_array)
+
+
+def _split_at_once(body: bytearray | bytes, is_array: bool) -> Slices:
+    try:
+        return _decode_array(body) if is_array else _decode_bulk(body).events
+    except msgspec.ValidationError as error:
+        raise _wrong_shape(error) from error
+    except msgspec.DecodeError as error:
+        raise _not_json(f"The body is not JSON: {error}") from error
+
+
+def _split_around_surrogates(body: bytearray, is_array: bool) -> Slices:
+    """Split where the lone surrogates have stand-ins, and take what is at the same places of the body."""
+    neutral = _neutralise(body)
+    slices: list[bytes] = []
+    end = 0
+    for part in map(bytes, _split_at_once(neutral, is_array)):
+        start = neutral.index(part, end)  # only blanks and a comma are before it
+        end = start + len(part)
+        slices.append(bytes(body[start:end]))
+    return slices
+
+
+def _is_unusual(body: bytearray, is_array: bool, max_events: int) -> bool:
+    if not is_array and body.count(_EVENTS_NAME) > 1:
+        return True
     return body.count(b",") > COMMAS_PER_EVENT * max(max_events, 1_000)
 
 
-def _one(body: bytearray) -> bytes:
+async def _one(body: bytearray) -> bytes:
     """A body that is one object: checked to be JSON, kept whole."""
     event = bytes(body)
-    if not _is_json(event):
-        raise _not_json("The body is not JSON")
+    try:
+        _check_json(event)
+    except RecursionError:
+        pass  # as in `_is_json`
+    except msgspec.DecodeError as error:
+        if not await asyncio.to_thread(_is_json, event):
+            raise _not_json(f"The body is not JSON: {error}") from error
     return event
 
 
@@ -96,6 +134,8 @@ def _is_json(text: bytes | bytearray) -> bool:
     except RecursionError:
         return True  # nested deeper than anything here reads; the validator refuses the event it is in
     except msgspec.DecodeError:
+        if not _SURROGATE.search(text):
+            return False
         neutral = _neutralise(text)
         return neutral != text and _is_json(neutral)
     return True
@@ -104,26 +144,29 @@ def _is_json(text: bytes | bytearray) -> bool:
 def _split_carefully(body: bytearray, is_array: bool, max_events: int) -> Slices:
     """Split by counting brackets. Runs in a thread; stops at the first event too many."""
     text = bytes(body)
-    start = text.index(b"[") if is_array else _events_array(text)
+    start = text.index(b"[") if is_array else _events_value(text)
+    if start is None or text[start : start + 1] != b"[":
+        raise _wrong_shape("there is no `events`, or it is no array")
     slices, end = _elements(text, start, max_events)
-    for part in (*slices, text[:start] + b"[]" + text[end:]):
+    if not is_array and _events_value(text, end, depth=1) is not None:
+        raise _wrong_shape("there are two `events`, and only one could be taken")
+    for part in (*slices, text[: start + 1] + text[end - 1 :]):  # the elements, and what is around them
         if not _is_json(part):
             raise _not_json("The body is not JSON")
     return slices
 
 
-def _events_array(text: bytes) -> int:
-    """Where the array of a top-level `events` key begins. Raises Refused where there is none."""
-    depth = 0
-    for token in _TOKEN.finditer(text):
+def _events_value(text: bytes, begin: int = 0, depth: int = 0) -> int | None:
+    """Where the value of the next top-level `events` key begins; None where there is none."""
+    for token in _TOKEN.finditer(text, begin):
         first = text[token.start()]
         if first in b"{[":
             depth += 1
         elif first in b"}]":
             depth -= 1
         elif depth == 1 and (found := _EVENTS_KEY.match(text, token.start())):
-            return found.end() - 1
-    raise _wrong_shape("Object missing required field `events`, an array")
+            return found.end()
+    return None
 
 
 def _elements(text: bytes, start: int, max_events: int) -> tuple[list[bytes], int]:
@@ -137,7 +180,7 @@ def _elements(text: bytes, start: int, max_events: int) -> tuple[list[bytes], in
         elif first in b"}]":
             depth -= 1
         if depth == 0 or (depth == 1 and first == ord(",")):
-            element = text[begin : token.start()].strip()
+            element = text[begin : token.start()].strip(_JSON_BLANKS)
             if element or elements or depth == 1:  # only `[]` has nothing before its end
                 elements.append(element)
             if len(elements) > max_events:
@@ -148,12 +191,13 @@ def _elements(text: bytes, start: int, max_events: int) -> tuple[list[bytes], in
     raise _not_json("The body is not JSON: it ends within an array")
 
 
-def _has_lone_surrogate(body: bytearray) -> bool:
-    return any(match.group(1) for match in _ESCAPE.finditer(body))
-
-
-def _neutralise(text: bytes | bytearray) -> bytes:
-    return _ESCAPE.sub(lambda match: _LONE_SURROGATE_STAND_IN if match.group(1) else match.group(), bytes(text))
+def _neutralise(text: bytes | bytearray) -> bytearray:
+    """A copy with stand-ins for lone surrogates. In place, as a body of escapes would make millions of pieces."""
+    neutral = bytearray(text)
+    for match in _ESCAPE.finditer(text):
+        if match.group(1):
+            neutral[match.start() : match.end()] = _LONE_SURROGATE_STAND_IN
+    return neutral
 
 
 def _bounded(slices: Slices, max_events: int) -> Slices:

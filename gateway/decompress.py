@@ -17,6 +17,8 @@ else:
 _GZIP_WBITS: Final = 16 + zlib.MAX_WBITS
 _ZLIB_WBITS: Final = zlib.MAX_WBITS
 _RAW_DEFLATE_WBITS: Final = -zlib.MAX_WBITS
+_PIECE_BYTES: Final = 1024 * 1024  # decoded at a time, beside what is in the body already
+_MAX_MEMBERS: Final = 10_000  # more than block compressors make of a body; empty ones cost time and no bytes
 _ZSTD_WINDOW_LOG: Final = 23  # RFC 8878, 3.1.1.1.2: decoders should take windows up to 8 MiB, and may refuse more
 
 
@@ -39,6 +41,7 @@ class _Decoder(Protocol):
 class _Zlib:
     def __init__(self, wbits: int) -> None:
         self._decoder = zlib.decompressobj(wbits)
+        self._was_cut = False
 
     @property
     def eof(self) -> bool:
@@ -50,10 +53,12 @@ class _Zlib:
 
     @property
     def has_more(self) -> bool:
-        return bool(self._decoder.unconsumed_tail)
+        return self._was_cut and not self._decoder.eof  # zlib may hold output back with all input taken
 
     def decode(self, data: bytes, max_bytes: int) -> bytes:
-        return self._decoder.decompress(self._decoder.unconsumed_tail + data, max_bytes)
+        piece = self._decoder.decompress(self._decoder.unconsumed_tail + data, max_bytes)
+        self._was_cut = len(piece) == max_bytes
+        return piece
 
 
 class _Deflate(_Zlib):
@@ -110,6 +115,7 @@ class Decompressor:
         self._make, self._many = _DECODERS[coding]
         self._decoder = self._make()
         self._fed = False
+        self._members = 1
 
     def feed(self, data: bytes, into: bytearray, max_bytes: int) -> bool:
         """Decode `data` and append it to `into`; False where `into` would grow over `max_bytes`.
@@ -121,10 +127,13 @@ class Decompressor:
                 if self._decoder.eof:
                     if not self._many:
                         raise BrokenEncoding("there is more after its end")
+                    if self._members == _MAX_MEMBERS:
+                        raise BrokenEncoding(f"it has more than {_MAX_MEMBERS} parts")
                     self._decoder = self._make()
+                    self._members += 1
                 self._fed = True
                 # one byte more than allowed shows that there is more than allowed
-                into += self._decoder.decode(data, max_bytes - len(into) + 1)
+                into += self._decoder.decode(data, min(_PIECE_BYTES, max_bytes - len(into) + 1))
                 if len(into) > max_bytes:
                     return False
                 data = self._decoder.unused_data if self._decoder.eof else b""

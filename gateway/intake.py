@@ -172,6 +172,7 @@ class _Sending:
         self._tasks: set[asyncio.Task[None]] = set()
         self._messages: Counter[str] = Counter()
         self._down: dict[str, PublishFailure] = {}
+        self._bug: BaseException | None = None
 
     def start(self, batch: Batch) -> None:
         """Send a batch without waiting for it."""
@@ -180,7 +181,7 @@ class _Sending:
         message_id = f"{self._origin.request_id}-{batch.source}-{ordinal}"
         task = asyncio.create_task(self._send(batch, message_id))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
 
     async def room(self) -> None:
         """Give the loop a turn, and wait while too many messages are unacknowledged."""
@@ -189,9 +190,16 @@ class _Sending:
             await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
 
     async def finish(self) -> None:
-        """Wait until every message is durable or given up."""
+        """Wait until every message is durable or given up. Raises what a bug raised: no event goes missing unseen."""
         while self._tasks:
             await asyncio.wait(self._tasks)
+        if self._bug is not None:
+            raise self._bug
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            self._bug = task.exception() or self._bug
 
     async def _send(self, batch: Batch, message_id: str) -> None:
         accepted = self._accepted

@@ -47,6 +47,12 @@ def problem(status: int, detail: str, correlation_id: str, headers: dict[str, st
     return answer
 
 
+def route_of(request: web.Request) -> str:
+    """The pattern of the route that took the request, never what was sent; `none` where there is no such route."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "none"
+
+
 def middleware(log: Logger, metrics: GatewayMetrics) -> Middleware:
     """Turns everything that is raised into a problem document. A bug is logged and answered 500."""
 
@@ -64,7 +70,8 @@ def middleware(log: Logger, metrics: GatewayMetrics) -> Middleware:
             detail = _HTTP_DETAILS.get(error.status, error.reason)
             return problem(error.status, detail, correlation_id_of(request), allow)
         except Exception:
-            log.exception("request_failed", route=request.path, correlation_id=correlation_id_of(request))
+            # Never the path: a sender wrote it, and a log line must not be theirs to write.
+            log.exception("request_failed", route=route_of(request), correlation_id=correlation_id_of(request))
             return problem(500, "This is a bug of ours; nothing is known about it yet", correlation_id_of(request))
 
     return problems

@@ -6,6 +6,7 @@ acknowledged is delivered again. Exit status: 0 stopped as asked, 1 a fatal erro
 """
 
 import asyncio
+import gc
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
@@ -17,6 +18,8 @@ from shared.errors import Fatal, SettingsError
 
 EXIT_FATAL: Final = 1
 EXIT_SETTINGS: Final = 2
+
+GC_YOUNG_OBJECTS: Final = 50_000
 
 
 class Shutdown:
@@ -64,6 +67,17 @@ async def repeat(step: Callable[[], Awaitable[None]], *, every_s: float) -> NoRe
     while True:
         await step()
         await asyncio.sleep(every_s)
+
+
+def settle_memory() -> None:
+    """Spare the garbage collector what start-up made, and have it look at young objects less often.
+
+    A flush or a bulk makes tens of thousands of short-lived objects and hardly a cycle; with Python's
+    default threshold of 700 the collector took a fifth of a collector's time. Call once, when started.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GC_YOUNG_OBJECTS, 20, 20)
 
 
 def run(main: Callable[[], Coroutine[Any, Any, None]], *, program: str) -> NoReturn:

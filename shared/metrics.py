@@ -110,7 +110,7 @@ class CollectorMetrics(RoleMetrics):
         # collectors.worker, once a flush
         self.operations = Counter(
             "collector_bulk_operations_total",
-            "Flushes, by result: stored, isolated (a part was poison), retried, failed",
+            "Flushes, by result: stored, isolated (a part was poison), retried (to be tried again)",
             ["source", "result"],
             registry=r,
         )
@@ -130,13 +130,14 @@ class CollectorMetrics(RoleMetrics):
             ["source"],
             registry=r,
         )
+        # collectors.app, every few seconds
         self.lag_messages = Gauge(
             "collector_lag_messages", "Messages not stored yet: waiting, and delivered but unacknowledged",
             ["source"], registry=r,
         )  # fmt: skip
         self.lag_seconds = Gauge(
             "collector_lag_seconds",
-            "Age of the newest message stored, when it was stored",
+            "Age of the oldest message that is not stored yet",
             ["source"],
             registry=r,
         )

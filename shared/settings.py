@@ -5,9 +5,12 @@ frozen and complete. Times are milliseconds in the environment and carry their u
 """
 
 import os
-from typing import Annotated, Any, Literal, Self
+from dataclasses import dataclass
+from types import NoneType
+from typing import Annotated, Any, Final, Literal, Self, get_args, get_origin
 
 from pydantic import BeforeValidator, Field, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.errors import SettingsError
@@ -17,13 +20,28 @@ def _strip(value: object) -> object:
     return value.strip() if isinstance(value, str) else value
 
 
-Milliseconds = Annotated[int, Field(ge=1, le=86_400_000), BeforeValidator(_strip)]
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What a number counts, for people; a mark on its type."""
+
+    name: str
+
+
+MILLISECONDS: Final = Unit("milliseconds")
+
+Milliseconds = Annotated[int, Field(ge=1, le=86_400_000), BeforeValidator(_strip), MILLISECONDS]
 Port = Annotated[int, Field(ge=0, le=65_535), BeforeValidator(_strip)]
 Count = Annotated[int, Field(ge=1), BeforeValidator(_strip)]
 
+_KINDS: Final = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+
 
 class Settings(BaseSettings):
-    """Base of every section. A field's alias is its variable, its description its row in docs/settings.md."""
+    """Base of every section. A field's alias is its variable, its description its row in docs/settings.md.
+
+    `json_schema_extra` may hold "secret": True, for a value that is never shown, and "takes": in words, what
+    a type and its bounds do not say.
+    """
 
     model_config = SettingsConfigDict(
         frozen=True, extra="forbid", populate_by_name=True, env_ignore_empty=True, validate_default=True
@@ -49,20 +67,53 @@ class LogSettings(Settings):
     )
 
 
+def takes(field: FieldInfo) -> str:
+    """In words, which values a setting takes: `a whole number from 1 to 65535`, `json or console`."""
+    if words := _extra(field, "takes"):
+        return str(words)
+    if get_origin(field.annotation) is Literal:
+        *others, last = get_args(field.annotation)
+        return f"{', '.join(others)} or {last}"
+    kind = next(kind for kind in get_args(field.annotation) or (field.annotation,) if kind is not NoneType)
+    words = _KINDS[kind]
+    if unit := next((mark.name for mark in field.metadata if isinstance(mark, Unit)), None):
+        words += f" of {unit}"
+    if pattern := _limit(field, "pattern"):
+        return f"{words} that matches {pattern}"
+    least, over, most = (_limit(field, name) for name in ("ge", "gt", "le"))
+    if least is not None:
+        words += f" from {least}" if most is not None else f", {least} or more"
+    if over is not None:
+        words += f" over {over}"
+    if most is not None:
+        words += f" to {most}" if least is not None else f", {most} at most"
+    return words
+
+
+def is_secret(field: FieldInfo) -> bool:
+    """Whether a setting's value must not be shown."""
+    return bool(_extra(field, "secret"))
+
+
 def _line(section: type[Settings], problem: Any) -> str:
     """One sentence: the variable, what it got, what it takes."""
-    name = str(problem["loc"][0]) if problem["loc"] else ""
-    field = next((f for n, f in section.model_fields.items() if name in {n, f.alias}), None)
-    variable = (field.alias if field else None) or name or section.__name__
-    message: str = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    if not problem["loc"]:  # the section's own check of its values against each other
+        return str(problem["msg"]).removeprefix("Value error, ")
+    name = str(problem["loc"][0])
+    field = next((field for key, field in section.model_fields.items() if name in {key, field.alias}), None)
+    if field is None:
+        return f"{name}: {section.__name__} has no such setting"
+    variable = field.alias or name
     if problem["type"] == "missing":
-        return f"{variable} is not set; it takes {field.description if field else 'a value'}"
-    if not problem["loc"]:
-        return message
-    shown = "***" if field is not None and _is_secret(field) else repr(os.environ.get(variable, problem["input"]))
-    return f"{variable}={shown}: takes {message}"
+        return f"{variable} is not set; it takes {takes(field)}"
+    shown = "***" if is_secret(field) else repr(os.environ.get(variable, problem["input"]))
+    return f"{variable}={shown}: takes {takes(field)}"
 
 
-def _is_secret(field: Any) -> bool:
+def _limit(field: FieldInfo, name: str) -> object:
+    return next((value for mark in field.metadata if (value := getattr(mark, name, None)) is not None), None)
+
+
+def _extra(field: FieldInfo, key: str) -> object:
     extra = field.json_schema_extra
-    return isinstance(extra, dict) and bool(extra.get("secret"))
+    return extra.get(key) if isinstance(extra, dict) else None

@@ -34,6 +34,7 @@ class Connection:
         self._log = log
         self._metrics = metrics
         self._client = Client()
+        self._jetstream = self._client.jetstream(timeout=API_TIMEOUT_S)
         self._refused: str | None = None
         self.closed = asyncio.Event()
         self.detail = "not connected yet"
@@ -46,7 +47,7 @@ class Connection:
     @property
     def jetstream(self) -> JetStreamContext:
         """The JetStream context; for use within streams/ only."""
-        return self._client.jetstream(timeout=API_TIMEOUT_S)
+        return self._jetstream
 
     @property
     def is_connected(self) -> bool:

@@ -17,6 +17,7 @@ ERROR: Final = "Floodgate-Error"
 SOURCE: Final = "Floodgate-Source"
 ORIGIN: Final = "Floodgate-Origin"
 ATTEMPTS: Final = "Floodgate-Attempts"
+CUT_FROM: Final = "Floodgate-Cut-From-Bytes"
 
 MAX_ERROR_CHARS: Final = 500
 
@@ -49,7 +50,12 @@ class DeadLetters:
         self._names = names
 
     async def park(self, letter: DeadLetter) -> None:
-        """Make a dead letter durable. Raises NotDurable: the original must then be kept."""
+        """Make a dead letter durable. Raises NotDurable: the original must then be kept.
+
+        A foreign message can be too long to leave room for our headers: its end is cut off, which a header
+        says, and the whole of it stays where Floodgate-Origin points, until the stream's limits.
+        """
+        body = letter.body[: self._publisher.max_body_bytes]
         headers = {
             MESSAGE_ID: f"{letter.origin_id}:dead:{letter.index}",
             CORRELATION_ID: letter.correlation_id,
@@ -59,7 +65,9 @@ class DeadLetters:
             ORIGIN: f"{letter.stream}:{letter.stream_seq}",
             ATTEMPTS: str(letter.attempts),
         }
-        await self._publisher.publish(self._names.dead_letters(letter.source), letter.body, headers)
+        if len(body) < len(letter.body):
+            headers[CUT_FROM] = str(len(letter.body))
+        await self._publisher.publish(self._names.dead_letters(letter.source), body, headers)
 
 
 def _header_text(text: str) -> str:

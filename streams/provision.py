@@ -25,6 +25,7 @@ _STREAM_FIELDS: Final = ("subjects", "discard", *_LIMITS, "num_replicas", "dupli
 _CONSUMER_FIELDS: Final = ("ack_wait", "max_deliver", "max_ack_pending", "filter_subject")
 _CONSUMER_IMMUTABLE: Final = ("ack_policy", "deliver_policy")
 _NO_ROOM: Final = 10047  # JSStorageResourcesExceeded
+_NO_REPLICAS: Final = 10074  # JSStreamReplicasNotSupported, which the server calls an error of its own (500)
 
 
 class Change(StrEnum):
@@ -63,6 +64,8 @@ async def provision(connection: Connection, wanted: Sequence[Definition], *, dry
             raise Fatal(
                 "NATS has no room for the streams: give JetStream more disk (max_file_store), or lower STREAM_MAX_BYTES"
             ) from error
+        if error.err_code == _NO_REPLICAS:
+            raise Fatal("NATS is no cluster and keeps no replicas: set STREAM_REPLICAS to 1") from error
         if error.code is not None and 400 <= error.code < 500:
             raise Fatal(f"NATS refuses a stream's definition: {error.description} ({error.err_code})") from error
         raise Retryable(f"NATS can't be asked for its streams now: {error!r}") from error

@@ -29,7 +29,11 @@ HEADERS_ROOM_BYTES: Final = 8 * 1024
 
 MAX_RETRY_WAIT_S: Final = 2.0
 
-_STREAM_FULL: Final = frozenset({10047, 10077, 10122})  # JSStorageResourcesExceeded, JSStreamStoreFailed, max bytes
+_STREAM_FULL: Final = frozenset({10002, 10023, 10077})
+"""How the server refuses a message for want of room: the account's, its own, the stream's (with discard new)."""
+
+_HEADER_LINE_BYTES: Final = len("NATS/1.0\r\n\r\n")
+_HEADER_BYTES: Final = len(": \r\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +64,12 @@ class Publisher:
 
         `headers` must hold a `Nats-Msg-Id`. Raises NotDurable after the last attempt: the message may
         then still become durable, unseen, and publishing it again with the same id is safe. Raises
-        ValueError for a body over `max_body_bytes`.
+        ValueError for a body over `max_body_bytes` or headers over HEADERS_ROOM_BYTES, sent nowhere.
         """
         if len(body) > self.max_body_bytes:
             raise ValueError(f"a message of {len(body)} bytes; the server takes {self.max_body_bytes}")
+        if (headers_bytes := _size(headers)) > HEADERS_ROOM_BYTES:
+            raise ValueError(f"headers of {headers_bytes} bytes; there is room for {HEADERS_ROOM_BYTES}")
         async with self._room:
             started = perf_counter()
             try:
@@ -103,3 +109,9 @@ class Publisher:
         except (nats.errors.Error, OSError) as error:
             raise NotDurable(PublishFailure.NOT_CONNECTED, repr(error)) from error
         return Published(ack.stream, ack.seq, bool(ack.duplicate))
+
+
+def _size(headers: dict[str, str]) -> int:
+    """Bytes of the headers on the wire, where they are UTF-8."""
+    lines = sum(len(name.encode()) + len(value.encode()) + _HEADER_BYTES for name, value in headers.items())
+    return _HEADER_LINE_BYTES + lines

@@ -201,6 +201,7 @@ class Stack:
     def _program_environment(self) -> dict[str, str]:
         inherited = self._environment
         return {
+            "LOG_FORMAT": "console",  # for people, unless they ask for json
             **(_without_libpq_variables(inherited) if self._postgres else inherited),
             "HOST": self._settings.host,
             "PORT": str(self._settings.port),

@@ -110,7 +110,6 @@ def summary(addresses: Addresses) -> str:
     rows = [
         ("post events to", f"{at.gateway_url}/webhook/events/bulk"),
         ("their receipt", f"{at.gateway_url}/webhook/events/bulk/{{correlationId}}"),
-        ("API page", f"{at.gateway_url}/docs"),
         ("metrics", f"{at.gateway_url}/metrics"),
         *((collector(source), f"{url}/metrics") for source, url in at.ops_urls.items()),
         ("NATS", _without_password(at.nats_url)),

@@ -21,6 +21,10 @@ from shared.events.types import EARLIEST, LATEST, MAX_IDENTIFIER_CHARS, Model, Q
 MAX_BRACKETS: Final = 100
 """More than this many may be nested deeper than the models take; an event of ours has six."""
 
+SHORT_EVENT_BYTES: Final = 1_000
+"""An event as short as this is never nested too deep for what comes after."""
+
+_BACKSLASH: Final = ord("\\")
 _NUL_ESCAPE: Final = b"\\u0000"
 _FIRST_YEAR: Final = EARLIEST.year + 1  # whatever the offset
 _LAST_YEAR: Final = LATEST.year - 2
@@ -55,7 +59,9 @@ def quick_look(registry: Registry) -> QuickLook:
         try:
             if not event.isascii():
                 event.decode()  # msgspec does not look at the encoding of what it skips
-            if _NUL_ESCAPE in event or event.count(b"[") + event.count(b"{") > MAX_BRACKETS:
+            if _BACKSLASH in event and _NUL_ESCAPE in event:
+                return None
+            if len(event) > SHORT_EVENT_BYTES and event.count(b"[") + event.count(b"{") > MAX_BRACKETS:
                 return None
             envelope = decode(event)
             source = envelope.source

@@ -24,7 +24,7 @@ LATEST: Final = datetime(9999, 1, 1, tzinfo=UTC)
 """Within these bounds any offset converts to UTC without leaving the range of Python's datetime."""
 
 _CLOCK: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ]([01][0-9]|2[0-3]):[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?"
-_OFFSET: Final = r"([Zz]|[+-][0-9]{2}:?[0-9]{2})"
+_OFFSET: Final = r"([Zz]|[+-]([01][0-9]|2[0-3]):?[0-5][0-9])"
 TIMESTAMP_PATTERN: Final = _CLOCK + _OFFSET + "$"
 ACTION_TIME_PATTERN: Final = _CLOCK + _OFFSET + "?$"
 AMOUNT_PATTERN: Final = r"^[0-9]{1,18}(\.[0-9]{1,8})?$"

@@ -88,7 +88,11 @@ class EventValidator:
         except ValidationError as error:
             problems = error.errors(include_url=False, include_context=True, include_input=False)
             return Rejection(_event_id(event), tuple(self._problem(problem) for problem in problems))
-        if _NUL_ESCAPE in event and (path := _path_of_nul(from_json(event))) is not None:
+        try:
+            parsed = from_json(event, allow_inf_nan=False)  # the models do not look at the values of unknown keys
+        except ValueError as error:
+            return Rejection(_event_id(event), (Problem("json_invalid", "", f"Invalid JSON: {error}"),))
+        if _NUL_ESCAPE in event and (path := _path_of_nul(parsed)) is not None:
             problem = Problem("string_nul", path, "String should not contain NUL, which the database cannot hold")
             return Rejection(_event_id(event), (problem,))
         return str(accepted.source)
