@@ -4,14 +4,14 @@ Invariant: a batch owns its deliveries from the moment they are added until it i
 it is either among its rows or among its dead letters. Pure: it neither waits nor writes.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from collectors.rows import EventRows, RowBuilder
 from shared.errors import Poison
 from shared.outcomes import DeadLetterReason
-from shared.wire import CORRELATION_ID, EVENTS, MESSAGE_ID, MessageHeaders
+from shared.wire import CORRELATION_ID, EVENTS, MESSAGE_ID, RECEIVED_AT, MessageHeaders, encode_body, ungroup
 from streams.dead_letter import DeadLetter
 from streams.delivery import Delivery
 
@@ -23,7 +23,9 @@ MAX_MESSAGE_EVENTS: Final = 10_000
 
 @dataclass(slots=True)
 class Message:
-    """One delivery, decoded. `rows[i]` is None where event i is a dead letter.
+    """One message, decoded: a delivery, or one of those that a group of single events stands for.
+
+    `rows[i]` is None where event i is a dead letter.
 
     A message that can't be read as events has no rows, and is one dead letter as a whole; it then stands
     for as many `events` as its headers say, or for one.
@@ -35,6 +37,7 @@ class Message:
     events: int
     rows: list[EventRows | None] = field(default_factory=list)
     dead: dict[int, Poison] = field(default_factory=dict)
+    body: bytes = b""
 
     @property
     def dead_events(self) -> int:
@@ -47,41 +50,60 @@ class Message:
         return self.dead_events == self.events
 
 
-def decode(delivery: Delivery, builder: RowBuilder) -> Message:
-    """Decode a delivery. Never raises: what can't be decoded becomes a dead letter, its neighbours rows."""
-    message = _unread(delivery)
+def messages(delivery: Delivery, builder: RowBuilder) -> list[Message]:
+    """A delivery, decoded: one message, or those that a group of single events stands for. Never raises."""
+    parts = ungroup(delivery.headers)
+    if parts is None:
+        return [decode(delivery, builder)]
     try:
-        headers = MessageHeaders.decode(delivery.headers)
+        events = builder.slices(delivery.body)
+    except Poison:
+        events = []
+    if len(events) != len(parts):
+        return [decode(delivery, builder)]  # which finds its ids to be none that a gateway gives
+    return [
+        decode(delivery, builder, headers=headers, body=encode_body([event]))
+        for headers, event in zip(parts, events, strict=True)
+    ]
+
+
+def decode(
+    delivery: Delivery, builder: RowBuilder, *, headers: Mapping[str, str] | None = None, body: bytes | None = None
+) -> Message:
+    """One message. What can't be decoded becomes a dead letter, its neighbours rows. Never raises."""
+    found = delivery.headers if headers is None else headers
+    message = _unread(delivery, found, delivery.body if body is None else body)
+    try:
+        about = MessageHeaders.decode(found)
     except Poison as poison:
         message.dead[0] = poison
         return message
-    if (headers.message_id, headers.correlation_id) != (message.message_id, message.correlation_id):
+    if (about.message_id, about.correlation_id) != (message.message_id, message.correlation_id):
         message.dead[0] = Poison(DeadLetterReason.UNDECODABLE, "the message's ids are none that a gateway gives")
         return message
     try:
-        message.rows = list(builder.build(delivery.body, headers))
+        message.rows = list(builder.build(message.body, about))
         message.events = len(message.rows)
     except Poison as poison:
         try:
-            slices = builder.slices(delivery.body)
+            slices = builder.slices(message.body)
         except Poison:
             message.dead[0] = poison
             return message
         message.events = len(slices)
         for index, event in enumerate(slices):
             try:
-                message.rows.append(builder.build_one(event, headers))
+                message.rows.append(builder.build_one(event, about))
             except Poison as one:
                 message.rows.append(None)
                 message.dead[index] = one
     return message
 
 
-def _unread(delivery: Delivery) -> Message:
+def _unread(delivery: Delivery, headers: Mapping[str, str], body: bytes) -> Message:
     """The message by its headers, as far as they are there and the ledger can hold them: its receipt adds up
     even where the format is unknown.
     """
-    headers = delivery.headers
     message_id, correlation_id = headers.get(MESSAGE_ID, ""), headers.get(CORRELATION_ID, "")
     events = headers.get(EVENTS, "")
     is_count = events.isascii() and events.isdigit() and 0 < int(events[:MAX_ID_CHARS]) <= MAX_MESSAGE_EVENTS
@@ -90,11 +112,12 @@ def _unread(delivery: Delivery) -> Message:
         message_id if _is_sane(message_id) else f"{delivery.stream}:{delivery.stream_seq}",
         correlation_id if _is_sane(correlation_id) else UNKNOWN_CORRELATION_ID,
         events=int(events) if is_count else 1,
+        body=body,
     )
 
 
 def _is_sane(text: str) -> bool:
-    return 0 < len(text) <= MAX_ID_CHARS and text.isascii() and text.isprintable()
+    return 0 < len(text) <= MAX_ID_CHARS and text.isascii() and text.isprintable() and " " not in text
 
 
 class Batch:
@@ -116,7 +139,15 @@ class Batch:
             self._born_at = self._clock()
         self.messages.append(message)
         self.events += message.events
-        self.body_bytes += len(message.delivery.body)
+        self.body_bytes += len(message.body)
+
+    @property
+    def deliveries(self) -> dict[Delivery, bool]:
+        """Its deliveries, each with whether nothing of it can be stored."""
+        dead: dict[Delivery, bool] = {}
+        for message in self.messages:
+            dead[message.delivery] = dead.get(message.delivery, True) and message.is_dead
+        return dead
 
     @property
     def is_due(self) -> bool:
@@ -168,7 +199,7 @@ class Batch:
         for message in self.messages:
             if not message.dead:
                 continue
-            bodies = RowBuilder.slices(message.delivery.body) if message.rows else [message.delivery.body]
+            bodies = RowBuilder.slices(message.body) if message.rows else [message.body]
             for index, poison in message.dead.items():
                 yield DeadLetter(
                     body=bodies[index],
@@ -181,4 +212,7 @@ class Batch:
                     correlation_id=message.correlation_id,
                     origin_id=message.message_id,
                     index=index,
+                    received_at=message.delivery.headers.get(RECEIVED_AT),
+                    is_message=not message.rows,
+                    events=1 if message.rows else message.events,
                 )

@@ -13,22 +13,22 @@ from shared.logs import Logger
 async def settle(batch: Batch, log: Logger) -> None:
     """The batch is committed, its dead letters are durable: end its messages."""
     unsent = 0
-    for message in batch.messages:
-        unsent += not await (message.delivery.term() if message.is_dead else message.delivery.ack())
+    for delivery, is_dead in batch.deliveries.items():
+        unsent += not await (delivery.term() if is_dead else delivery.ack())
     if unsent:
         log.warning("acks_not_sent", messages=unsent)  # they come again, and change nothing
 
 
 async def release(batch: Batch, *, delay_s: float) -> None:
     """The batch is not stored: let its messages be delivered again, to whoever asks."""
-    for message in batch.messages:
-        if not message.delivery.settled:
-            await message.delivery.nak(delay_s)
+    for delivery in batch.deliveries:
+        if not delivery.settled:
+            await delivery.nak(delay_s)
 
 
 async def keep(batches: Iterable[Batch]) -> None:
     """The batches are still being worked on: keep their messages from being delivered again."""
     for batch in batches:
-        for message in batch.messages:
-            if not message.delivery.settled:
-                await message.delivery.in_progress()
+        for delivery in batch.deliveries:
+            if not delivery.settled:
+                await delivery.in_progress()

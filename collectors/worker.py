@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from time import monotonic
 from typing import Final
 
-from collectors.batch import Batch, decode
+from collectors.batch import Batch, messages
 from collectors.isolate import isolate
 from collectors.rows import RowBuilder
 from collectors.settings import CollectorSettings
@@ -24,8 +24,8 @@ from shared.outcomes import Outcome
 from streams.dead_letter import DeadLetters
 from streams.delivery import ConsumerMissing, Puller
 
-FIRST_WAIT_S: Final = 0.5
-"""For the first message of a batch; also how long a signal to stop may go unseen while there is none."""
+MAX_WAIT_S: Final = 0.5
+"""For messages: so long a signal to stop may go unseen, and so long nobody keeps what a fetch has so far."""
 
 MAX_FETCH_MESSAGES: Final = 128
 """Of up to 1 MiB each: bounds what nats-py buffers."""
@@ -119,12 +119,12 @@ class Worker:
 
     async def _fetch_into(self, batch: Batch) -> None:
         if batch.messages:
-            messages = min(MAX_FETCH_MESSAGES, -(-batch.room_events // self._message_events) or 1)
-            wait_s = max(0.001, batch.remaining_s)
+            wanted = min(MAX_FETCH_MESSAGES, -(-batch.room_events // self._message_events) or 1)
+            wait_s = min(MAX_WAIT_S, max(0.001, batch.remaining_s))
         else:
-            messages, wait_s = 1, FIRST_WAIT_S  # returns with the first; more would wait for the last
+            wanted, wait_s = 1, MAX_WAIT_S  # returns with the first; more would wait for the last
         try:
-            deliveries = await self._puller.fetch(messages, wait_s)
+            deliveries = await self._puller.fetch(wanted, wait_s)
         except ConsumerMissing as error:
             self._log.warning("consumer_missing", error=str(error))
             await self._restore_consumer()
@@ -137,7 +137,8 @@ class Worker:
         for delivery in deliveries:
             if delivery.attempts > 1:
                 self._metrics.redeliveries.labels(self._source).inc()
-            batch.add(decode(delivery, self._builder))
+            for message in messages(delivery, self._builder):
+                batch.add(message)
 
     async def _flush(self, batch: Batch) -> None:
         """Store and settle a batch, however often it takes; release it when asked to stop meanwhile."""

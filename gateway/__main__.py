@@ -1,9 +1,11 @@
 """`python -m gateway`: read the settings, run the gateway."""
 
 import argparse
+import os
 
 from gateway.app import AllSettings, Gateway
 from gateway.settings import GatewaySettings
+from gateway.workers import WORKER, run_workers, stop_with_parent
 from shared import lifecycle, logs
 from shared.events import REGISTRY
 from shared.metrics import GatewayMetrics
@@ -31,6 +33,11 @@ async def _run() -> None:
     )
     shutdown = lifecycle.Shutdown()
     shutdown.listen()
+    if WORKER in os.environ:
+        stop_with_parent(shutdown)
+    elif settings.gateway.workers > 1:
+        await run_workers(settings.gateway.workers, shutdown=shutdown, log=log)
+        return
     await Gateway(settings, registry=REGISTRY, shutdown=shutdown, log=log, metrics=GatewayMetrics()).run()
 
 

@@ -15,6 +15,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from gateway import problems
 from gateway.admission import Admission
+from gateway.grouping import GroupCommit
 from gateway.handlers import WebhookHandlers
 from gateway.intake import Intake
 from gateway.receipts import ReceiptReader
@@ -84,6 +85,7 @@ class Gateway:
         )
         self._reader = ReceiptReader(
             receipts,
+            registry.sources,
             settings.gateway.database_url,
             connect_timeout_s=settings.gateway.database_connect_timeout_ms / 1_000,
             query_timeout_s=settings.gateway.database_query_timeout_ms / 1_000,
@@ -97,6 +99,7 @@ class Gateway:
         intake = Intake(
             validator=EventValidator(registry, max_event_bytes=MIN_MAX_PAYLOAD_BYTES - 2 * HEADERS_ROOM_BYTES),
             publisher=publisher,
+            group_commit=GroupCommit(publisher, names, max_events=settings.publish.batch_events),
             receipts=receipts,
             names=names,
             batch_events=settings.gateway.batch_events,
@@ -114,7 +117,7 @@ class Gateway:
         )
         self.app = web.Application(middlewares=[_counted(metrics), problems.middleware(log, metrics)])
         handlers.add_routes(self.app)
-        add_routes(self.app, checks=self._checks, registry=metrics.registry)
+        add_routes(self.app, checks=self._checks, registry=metrics.exposed)
 
     async def run(self) -> None:
         """Serve until asked to stop, then drain. Raises Fatal where the port is taken or NATS refuses."""
@@ -132,7 +135,7 @@ class Gateway:
     async def _listen(self, runner: web.AppRunner) -> None:
         host, port = self._settings.gateway.host, self._settings.gateway.port
         try:
-            await web.TCPSite(runner, host, port).start()
+            await web.TCPSite(runner, host, port, reuse_port=self._settings.gateway.workers > 1).start()
         except OSError as error:
             raise Fatal(
                 f"can't listen on {host}:{port}: {error.strerror or error}. Set PORT to a free port, or stop "

@@ -19,6 +19,16 @@ class Batch:
     indexes: list[int] = field(default_factory=list)
     body_bytes: int = BRACKETS_BYTES
 
+    def has_room(self, event: bytes, max_body_bytes: int) -> bool:
+        """Whether the event fits; into an empty batch it always does."""
+        return not self.events or self.body_bytes + SEPARATOR_BYTES + len(event) <= max_body_bytes
+
+    def add(self, index: int, event: bytes) -> None:
+        """Take an event."""
+        self.body_bytes += len(event) + (SEPARATOR_BYTES if self.events else 0)
+        self.events.append(event)
+        self.indexes.append(index)
+
     def body(self) -> bytes:
         """The message's body."""
         return encode_body(self.events)
@@ -38,12 +48,10 @@ class Batcher:
         if batch is None:
             batch = self._open[source] = Batch(source)
         full = None
-        if batch.events and batch.body_bytes + SEPARATOR_BYTES + len(event) > self._max_body_bytes:
+        if not batch.has_room(event, self._max_body_bytes):
             full, batch = batch, Batch(source)
             self._open[source] = batch
-        batch.events.append(event)
-        batch.indexes.append(index)
-        batch.body_bytes += len(event) + (SEPARATOR_BYTES if len(batch.events) > 1 else 0)
+        batch.add(index, event)
         if full is None and len(batch.events) >= self._max_events:
             full = self._open.pop(source)
         return full

@@ -85,10 +85,11 @@ class WebhookHandlers:
         return answer
 
     def _account(self, accepted: Accepted, status: int, seconds: float, body_bytes: int, origin: Origin) -> None:
-        """The metrics and the one log line of a request."""
+        """The metrics and the one log line of a request; of a single event that was taken, on level debug."""
         self._metrics.request_seconds.observe(seconds)
         self._metrics.request_events.observe(accepted.total)
-        write = self._log.info if status == HTTPStatus.OK else self._log.warning
+        taken = self._log.info if accepted.total > 1 else self._log.debug
+        write = taken if status == HTTPStatus.OK else self._log.warning
         write(
             "bulk_answered",
             correlation_id=origin.correlation_id,

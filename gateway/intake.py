@@ -2,7 +2,8 @@
 
 Invariant: every slice ends in exactly one of three counts: processed (durable), rejected (can never be
 taken), undurable (may be sent again). `Accepted.is_durable` is true only where nothing valid is missing
-and the request's record, the first half of its receipt, is durable too.
+and the first half of the request's receipt is durable too: its record, or, for a single event, the group
+message that names its correlation id.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from typing import Final
 
 from gateway.batching import Batch, Batcher
 from gateway.decode import Slices
+from gateway.grouping import GroupCommit
 from shared.errors import NotDurable
 from shared.events import EventValidator, Rejection
 from shared.metrics import GatewayMetrics
@@ -88,6 +90,7 @@ class Intake:
         *,
         validator: EventValidator,
         publisher: Publisher,
+        group_commit: GroupCommit,
         receipts: Receipts,
         names: Names,
         batch_events: int,
@@ -97,6 +100,7 @@ class Intake:
     ) -> None:
         self._validator = validator
         self._publisher = publisher
+        self._group_commit = group_commit
         self._receipts = receipts
         self._names = names
         self._batch_events = batch_events
@@ -106,6 +110,8 @@ class Intake:
 
     async def take(self, slices: Slices, origin: Origin) -> Accepted:
         """Validate and publish all slices; returns when each is durable or given up. Never raises for a slice."""
+        if len(slices) == 1:
+            return await self._take_one(bytes(slices[0]), origin)
         accepted = Accepted(len(slices), self._max_reported_errors)
         sending = _Sending(self, origin, accepted)
         batcher = Batcher(max_events=self._message_events, max_body_bytes=self._publisher.max_body_bytes)
@@ -114,8 +120,7 @@ class Intake:
                 event = bytes(slices[index])
                 verdict = self._validator.validate(event)
                 if isinstance(verdict, Rejection):
-                    self._metrics.events_rejected.labels(verdict.reason).inc()
-                    accepted.fail(Failure(index, verdict.event_id, verdict))
+                    self._reject(accepted, index, verdict)
                 elif (full := batcher.add(verdict, index, event)) is not None:
                     sending.start(full)
             await sending.room()
@@ -126,6 +131,27 @@ class Intake:
             await self._record(origin, accepted)
         accepted.failures.sort(key=lambda failure: failure.index)
         return accepted
+
+    async def _take_one(self, event: bytes, origin: Origin) -> Accepted:
+        """A single event goes with others that came at the same time; its message says whose it is."""
+        accepted = Accepted(1, self._max_reported_errors)
+        verdict = self._validator.validate(event)
+        if isinstance(verdict, Rejection):
+            self._reject(accepted, 0, verdict)
+            return accepted
+        try:
+            await self._group_commit.take(verdict, event, origin.correlation_id, origin.received_at)
+        except NotDurable as error:
+            self._metrics.events_undurable.labels(verdict, error.failure).inc()
+            accepted.fail(Failure(0, None, None, error.failure))
+        else:
+            accepted.processed[verdict] += 1
+            self._metrics.events_processed.labels(verdict).inc()
+        return accepted
+
+    def _reject(self, accepted: Accepted, index: int, rejection: Rejection) -> None:
+        self._metrics.events_rejected.labels(rejection.reason).inc()
+        accepted.fail(Failure(index, rejection.event_id, rejection))
 
     async def send(self, batch: Batch, message_id: str, origin: Origin) -> None:
         """Publish one batch. Raises NotDurable."""

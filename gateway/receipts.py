@@ -14,6 +14,7 @@ from typing import Any, Final
 import asyncpg
 
 from shared.errors import Retryable
+from streams import message_ids
 from streams.receipts import Receipts, RequestRecord
 
 _LEDGER: Final = """
@@ -37,8 +38,18 @@ class LedgerRow:
     dead_lettered: int
 
 
-def settle(records: Iterable[RequestRecord], ledger: Iterable[LedgerRow]) -> dict[str, Any] | None:
-    """The receipt's figures; None where nothing is known of the correlation id. Pure."""
+def settle(
+    records: Iterable[RequestRecord], ledger: Iterable[LedgerRow], unread_singles: Iterable[tuple[str, str]] = ()
+) -> dict[str, Any] | None:
+    """The receipt's figures; None where nothing is known of the correlation id. Pure.
+
+    `unread_singles` are the message id and the source of each single event that may not be stored yet; it
+    counts as accepted unless the ledger has it, which does so itself.
+
+    What an operator put through again (`streams.message_ids`) is accepted no second time: an event from the
+    dead letters is no longer among these but what it came to, and a message from the stream counts only
+    where the ledger has lost its first row. `replayed` says how many events that were, of all of them.
+    """
     by_source: dict[str, dict[str, int]] = {}
 
     def add(source: str, **figures: int) -> None:
@@ -53,20 +64,31 @@ def settle(records: Iterable[RequestRecord], ledger: Iterable[LedgerRow]) -> dic
         failed += record.failed
         for source, events in record.accepted.items():
             add(source, accepted=events)
-    known = bool(requests)
-    for row in ledger:
-        known = True
-        unconfirmed = requests.get(row.message_id.split("-", 1)[0])
-        late = unconfirmed is None or row.message_id in unconfirmed
+    replayed, rows = _first_rows(ledger)
+    singles = {message_ids.key(message_id): source for message_id, source in unread_singles}
+    for key, source in singles.items():
+        if key not in rows:
+            add(source, accepted=1)
+    if not requests and not rows and not singles:
+        return None
+    dead = {key: row.dead_lettered for key, row in rows.items()}
+    for row in rows.values():
+        came_from = _nearest_ancestor(row.message_id, rows)
+        if came_from is not None:
+            if dead[came_from] < row.events:
+                continue  # an event that this request was never short of: a stored one, dead-lettered by a replay
+            dead[came_from] -= row.events
+            add(rows[came_from].source, accepted=-row.events, deadLettered=-row.events)
+        root = message_ids.root(row.message_id)
+        unconfirmed = requests.get(message_ids.request_id(root))
+        late = unconfirmed is None or root in unconfirmed
         add(
             row.source,
-            accepted=row.events if late else 0,
+            accepted=row.events if late or came_from is not None else 0,
             stored=row.inserted,
             duplicates=row.duplicates,
             deadLettered=row.dead_lettered,
         )
-    if not known:
-        return None
     for line in by_source.values():
         line["pending"] = line["accepted"] - line["stored"] - line["duplicates"] - line["deadLettered"]
     names = ("accepted", "stored", "duplicates", "deadLettered", "pending")
@@ -74,18 +96,51 @@ def settle(records: Iterable[RequestRecord], ledger: Iterable[LedgerRow]) -> dic
     return totals | {
         "complete": totals["pending"] == 0,
         "failed": failed,
+        "replayed": replayed,
         "requests": len(requests),
         "bySource": by_source,
     }
+
+
+def _first_rows(ledger: Iterable[LedgerRow]) -> tuple[int, dict[str, LedgerRow]]:
+    """How many events were put through again, and a row a message: its own, or its replay's where that is lost."""
+    replayed = 0
+    rows: dict[str, LedgerRow] = {}
+    for row in ledger:
+        key = message_ids.key(row.message_id)
+        is_replay = message_ids.is_replay(row.message_id)
+        if is_replay or message_ids.parent(row.message_id) is not None:
+            replayed += row.events
+        if not is_replay or key not in rows:
+            rows[key] = row
+    return replayed, rows
+
+
+def _nearest_ancestor(message_id: str, rows: Mapping[str, LedgerRow]) -> str | None:
+    """The message in whose row the event was a dead letter; None for a message of the gateway's.
+
+    The nearest that is there: a dead letter can be put through before its own message is in the ledger.
+    """
+    ancestor = message_ids.parent(message_id)
+    while ancestor is not None and ancestor not in rows:
+        ancestor = message_ids.parent(ancestor)
+    return ancestor
 
 
 class ReceiptReader:
     """Reads receipts. Connects to PostgreSQL at the first one, so the gateway starts without it."""
 
     def __init__(
-        self, receipts: Receipts, database_url: str | None, *, connect_timeout_s: float, query_timeout_s: float
+        self,
+        receipts: Receipts,
+        sources: Iterable[str],
+        database_url: str | None,
+        *,
+        connect_timeout_s: float,
+        query_timeout_s: float,
     ) -> None:
         self._receipts = receipts
+        self._sources = tuple(sources)
         self._database_url = database_url
         self._connect_timeout_s = connect_timeout_s
         self._query_timeout_s = query_timeout_s
@@ -94,9 +149,11 @@ class ReceiptReader:
 
     async def read(self, correlation_id: str) -> Mapping[str, Any] | None:
         """The receipt; None for a correlation id that nothing is known of. Raises Retryable."""
-        # The ledger first: a message stored between the two readings is then pending, never surplus.
-        ledger = await self._ledger(correlation_id)
-        return settle(await self._receipts.read(correlation_id), ledger)
+        # In the order that an event goes: what is stored between two readings is then seen twice, and counted
+        # once; the other way round it could be missed.
+        records = await self._receipts.read(correlation_id)
+        unread_singles = await self._receipts.unread_singles(correlation_id, self._sources)
+        return settle(records, await self._ledger(correlation_id), unread_singles)
 
     async def close(self) -> None:
         """Disconnect from PostgreSQL."""

@@ -10,6 +10,13 @@ class GatewaySettings(Settings):
 
     host: str = Field("127.0.0.1", alias="HOST", description="Address to listen on")
     port: Port = Field(3_000, alias="PORT", description="Port to listen on; 0 takes a free one")
+    workers: int = Field(
+        1,
+        ge=1,
+        le=64,
+        alias="GATEWAY_WORKERS",
+        description="Gateway processes that share the port; limits in flight are for each",
+    )
     batch_events: int = Field(
         1_000, ge=1, le=50_000, alias="BATCH_SIZE", description="Events validated between two turns of the event loop"
     )
@@ -21,7 +28,7 @@ class GatewaySettings(Settings):
         1_000, ge=0, alias="MAX_REPORTED_ERRORS", description="Errors listed in an answer; all are counted"
     )
     max_requests_in_flight: Count = Field(
-        64, alias="MAX_REQUESTS_IN_FLIGHT", description="Webhook requests worked on at once; more are answered 503"
+        1_000, alias="MAX_REQUESTS_IN_FLIGHT", description="Webhook requests worked on at once; more are answered 503"
     )
     max_bytes_in_flight: Count = Field(
         256 * 1024 * 1024, alias="MAX_BYTES_IN_FLIGHT", description="Body bytes held at once; more are answered 503"
@@ -66,4 +73,6 @@ class GatewaySettings(Settings):
                 f"MAX_BYTES_IN_FLIGHT={self.max_bytes_in_flight} must hold at least one body of "
                 f"MAX_BODY_BYTES={self.max_body_bytes}"
             )
+        if self.workers > 1 and self.port == 0:
+            raise ValueError(f"GATEWAY_WORKERS={self.workers} need a PORT to share, and PORT=0 takes any free one")
         return self

@@ -64,8 +64,12 @@ async def first_of(*awaitables: Coroutine[Any, Any, Any]) -> None:
 
 async def repeat(step: Callable[[], Awaitable[None]], *, every_s: float) -> NoReturn:
     """Do `step` now and then every `every_s` seconds, until cancelled. What it raises ends the program."""
+    this = asyncio.current_task()
     while True:
         await step()
+        # Python 3.11's wait_for, which nats-py waits with, drops a cancellation that comes with the answer.
+        if this is not None and this.cancelling():
+            raise asyncio.CancelledError
         await asyncio.sleep(every_s)
 
 

@@ -1,7 +1,7 @@
 """Structured logging: constant event names plus fields, on standard error.
 
 Invariant: a log message is constant text; what varies is in fields. No event body, user name or user id
-is ever a field.
+is ever a field, and a traceback shows no variables: among them may be any of these, or a password.
 """
 
 import logging
@@ -29,7 +29,11 @@ def configure(settings: LogSettings, **fields: Any) -> Logger:
         renderer = structlog.processors.JSONRenderer()
         timestamper = structlog.processors.TimeStamper(fmt="iso")
     else:
-        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=28)
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(),
+            pad_event_to=28,
+            exception_formatter=structlog.dev.plain_traceback,  # the default one shows the values of variables
+        )
         timestamper = structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False)
     processors: list[Any] = [
         structlog.contextvars.merge_contextvars,

@@ -4,6 +4,7 @@ Invariant: label values come from closed lists (sources of the registry, the enu
 `shared.outcomes`, the routes), so the number of series is bounded whatever is sent.
 """
 
+import os
 from importlib.metadata import PackageNotFoundError, version
 from platform import python_version
 from typing import Final
@@ -17,6 +18,10 @@ from prometheus_client import (
     PlatformCollector,
     ProcessCollector,
 )
+from prometheus_client.multiprocess import MultiProcessCollector
+
+MULTIPROCESS_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
+"""prometheus-client's own variable: set for the workers of a gateway (`gateway.workers`)."""
 
 REQUEST_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 PUBLISH_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -28,13 +33,21 @@ class RoleMetrics:
 
     def __init__(self, role: str) -> None:
         self.registry = registry = CollectorRegistry()
-        ProcessCollector(registry=registry)
-        PlatformCollector(registry=registry)
-        Info("floodgate_build", "Version of the program", registry=registry).info(
+        # What /metrics shows: this process's metrics, or those of all workers that share its port, added up.
+        self.exposed = registry
+        if MULTIPROCESS_FOLDER in os.environ:
+            self.exposed = CollectorRegistry()
+            MultiProcessCollector(self.exposed)  # type: ignore[no-untyped-call]  # untyped there
+        else:
+            ProcessCollector(registry=registry)
+            PlatformCollector(registry=registry)
+        Info("floodgate_build", "Version of the program", registry=self.exposed).info(
             {"role": role, "version": app_version(), "python": python_version()}
         )
         # moved by streams.connection, on every change of the connection's state
-        self.nats_connected = Gauge("nats_connected", "1 while connected to NATS", registry=registry)
+        self.nats_connected = Gauge(
+            "nats_connected", "1 while connected to NATS", registry=registry, multiprocess_mode="livemin"
+        )
         self.nats_reconnects = Counter("nats_reconnects_total", "Reconnections to NATS", registry=registry)
 
 
@@ -45,7 +58,7 @@ class GatewayMetrics(RoleMetrics):
         super().__init__("gateway")
         r = self.registry
         # gateway.handlers, once a request
-        self.requests = Counter("gateway_requests_total", "Webhook requests answered", ["route", "status"], registry=r)
+        self.requests = Counter("gateway_requests_total", "HTTP requests answered", ["route", "status"], registry=r)
         self.events_processed = Counter(
             "gateway_bulk_events_processed_total", "Events made durable, by source", ["source"], registry=r
         )
@@ -71,8 +84,12 @@ class GatewayMetrics(RoleMetrics):
             registry=r,
         )
         # gateway.admission, at entry and exit of a request
-        self.requests_in_flight = Gauge("gateway_requests_in_flight", "Webhook requests being worked on", registry=r)
-        self.bytes_in_flight = Gauge("gateway_bytes_in_flight", "Body bytes held by these requests", registry=r)
+        self.requests_in_flight = Gauge(
+            "gateway_requests_in_flight", "Webhook requests being worked on", registry=r, multiprocess_mode="livesum"
+        )
+        self.bytes_in_flight = Gauge(
+            "gateway_bytes_in_flight", "Body bytes held by these requests", registry=r, multiprocess_mode="livesum"
+        )
         self.requests_refused = Counter(
             "gateway_requests_refused_total", "Requests refused whole, by reason", ["reason"], registry=r
         )
@@ -91,13 +108,15 @@ class GatewayMetrics(RoleMetrics):
         )
         # streams.backlog, every few seconds
         self.backlog_messages = Gauge(
-            "gateway_backlog_messages", "Messages that no collector has stored yet", ["source"], registry=r
-        )
+            "gateway_backlog_messages", "Messages that no collector has stored yet",
+            ["source"], registry=r, multiprocess_mode="livemax",
+        )  # fmt: skip
         self.backlog_share = Gauge(
             "gateway_backlog_share",
             "The backlog as a share of the stream's nearest limit; at 1 an unread message would be evicted",
             ["source"],
             registry=r,
+            multiprocess_mode="livemax",
         )
 
 

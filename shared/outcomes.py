@@ -55,3 +55,4 @@ class DeadLetterReason(StrEnum):
     UNKNOWN_FORMAT = "unknown_format"
     DATA_ERROR = "data_error"
     INTEGRITY_ERROR = "integrity_error"
+    MAX_DELIVER = "max_deliver"

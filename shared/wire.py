@@ -31,6 +31,9 @@ class MessageHeaders:
 
     `message_id` is the same for every attempt to publish the same events, so the broker drops the second
     copy when an acknowledgement was lost; it is never used again for other events.
+
+    `correlation_id` is that of the request; of a group of single events, which as many requests brought at
+    the same time, it is theirs, separated by blanks, one an event in the order of the body: see `ungroup`.
     """
 
     message_id: str
@@ -73,6 +76,20 @@ class MessageHeaders:
             )
         except (KeyError, ValueError) as error:
             raise Poison(DeadLetterReason.UNDECODABLE, f"unreadable message headers: {error}") from error
+
+
+def ungroup(headers: Mapping[str, str]) -> list[dict[str, str]] | None:
+    """The headers of the messages, of one event each, that a group stands for; None where it is no group.
+
+    Their ids are the group's with the event's place in it, and so as lasting as the group's.
+    """
+    correlation_ids = headers.get(CORRELATION_ID, "").split(" ")
+    if len(correlation_ids) == 1:
+        return None
+    return [
+        {**headers, MESSAGE_ID: f"{headers.get(MESSAGE_ID, '')}.{at}", CORRELATION_ID: correlation_id, EVENTS: "1"}
+        for at, correlation_id in enumerate(correlation_ids)
+    ]
 
 
 def encode_body(events: Iterable[bytes]) -> bytes:

@@ -51,7 +51,7 @@ def definitions(sources: Iterable[str], settings: StreamSettings) -> list[Defini
         Definition(
             _stream(
                 names.dead_letters_stream,
-                names.dead_letters(),
+                [names.dead_letters()],
                 "Events that could not be stored, with the reason",
                 settings,
                 max_bytes=DEAD_LETTERS_MAX_BYTES,
@@ -61,7 +61,7 @@ def definitions(sources: Iterable[str], settings: StreamSettings) -> list[Defini
         Definition(
             _stream(
                 names.receipts_stream,
-                names.receipts(),
+                [names.receipts()],
                 "What was accepted, by request",
                 settings,
                 max_bytes=RECEIPTS_MAX_BYTES,
@@ -74,17 +74,17 @@ def definitions(sources: Iterable[str], settings: StreamSettings) -> list[Defini
 def _source(names: Names, source: str, settings: StreamSettings) -> Definition:
     stream = _stream(
         names.stream(source),
-        names.events(source),
+        [names.events(source), names.grouped(source)],
         f"Accepted events of {source}, in batches",
         settings,
         max_msgs=settings.max_messages,
         max_bytes=settings.max_bytes,
         max_age=settings.max_age_ms / 1_000,
     )
-    return Definition(stream, consumer(names.events(source), settings))
+    return Definition(stream, consumer(settings))
 
 
-def consumer(subject: str, settings: StreamSettings) -> ConsumerConfig:
+def consumer(settings: StreamSettings) -> ConsumerConfig:
     """The durable pull consumer that all replicas of a collector share.
 
     Deliveries are unlimited: only a commit or a durable dead letter ends a message.
@@ -97,14 +97,13 @@ def consumer(subject: str, settings: StreamSettings) -> ConsumerConfig:
         ack_wait=settings.ack_wait_ms / 1_000,
         max_deliver=-1,
         max_ack_pending=settings.max_ack_pending,
-        filter_subject=subject,
         metadata=dict(CREATED_BY),
     )
 
 
 def _stream(
     name: str,
-    subject: str,
+    subjects: list[str],
     description: str,
     settings: StreamSettings,
     *,
@@ -116,7 +115,7 @@ def _stream(
     return StreamConfig(
         name=name,
         description=description,
-        subjects=[subject],
+        subjects=subjects,
         retention=RetentionPolicy.LIMITS,
         storage=StorageType.FILE,
         discard=discard,

@@ -3,11 +3,14 @@
 Invariant: the record of a request is durable before the request is answered with 2xx. The other half,
 what became of the events, is the ledger table `batches`; `gateway.receipts` joins the two.
 
+Single events have no record of their own, as that would cost as much as the event: the group message they
+are in names their correlation ids, and is looked for among the unread messages (`unread_singles`).
+
 A record names the messages that were not acknowledged in time (`unconfirmed`): these may have become
 durable all the same, and if the ledger later shows one, the receipt counts it as accepted.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -15,13 +18,16 @@ import nats.errors
 from nats.js.errors import APIError, NotFoundError
 
 from shared.errors import Retryable
-from shared.wire import MESSAGE_ID
+from shared.wire import CORRELATION_ID, MESSAGE_ID, ungroup
 from streams.connection import Connection
 from streams.publisher import Publisher
-from streams.subjects import Names
+from streams.subjects import COLLECTOR, Names
 
 MAX_RECORDS: Final = 1_000
 """Requests of one correlation id that a receipt sums; reading is one round trip each."""
+
+MAX_GROUPS: Final = 500
+"""Unread groups that are looked through for one correlation id; there are a few, unless collectors are down."""
 
 
 class RequestRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -72,3 +78,37 @@ class Receipts:
         except (TimeoutError, APIError, nats.errors.Error, OSError) as error:
             raise Retryable(f"receipts can't be read: {error!r}") from error
         return records
+
+    async def unread_singles(self, correlation_id: str, sources: Iterable[str]) -> list[tuple[str, str]]:
+        """Single events of a correlation id that no collector has stored yet: (message id, source) of each.
+
+        Raises Retryable where the broker can't be asked, or more than MAX_GROUPS groups are unread.
+        """
+        self._connection.require()
+        found: list[tuple[str, str]] = []
+        for source in sources:
+            try:
+                async for headers in self._unread_groups(source):
+                    found += [
+                        (part[MESSAGE_ID], source)
+                        for part in ungroup(headers) or [headers]
+                        if part.get(CORRELATION_ID) == correlation_id
+                    ]
+            except (TimeoutError, APIError, nats.errors.Error, OSError) as error:
+                raise Retryable(f"unread messages of {source} can't be read: {error!r}") from error
+        return found
+
+    async def _unread_groups(self, source: str) -> AsyncIterator[dict[str, str]]:
+        jetstream, stream = self._connection.jetstream, self._names.stream(source)
+        floor = (await jetstream.consumer_info(stream, COLLECTOR)).ack_floor
+        sequence = (floor.stream_seq if floor else 0) + 1
+        for _ in range(MAX_GROUPS):
+            try:
+                message = await jetstream.get_msg(
+                    stream, seq=sequence, subject=self._names.grouped(source), next=True, direct=True
+                )
+            except NotFoundError:
+                return
+            yield message.headers or {}
+            sequence = (message.seq or 0) + 1
+        raise Retryable(f"more than {MAX_GROUPS} groups of single events of {source} are unread")

@@ -25,6 +25,10 @@ class Names:
         """The subject of a source's events."""
         return f"{self.prefix.lower()}events.{source}"
 
+    def grouped(self, source: str) -> str:
+        """The subject of messages that hold single events of several requests; of the same stream."""
+        return f"{self.events(source)}.grouped"
+
     @property
     def dead_letters_stream(self) -> str:
         """The stream of what could not be stored."""

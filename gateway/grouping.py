@@ -1,0 +1,80 @@
+"""Group commit: single events that come at the same time share a message, and its way to the disk.
+
+Invariant: `take` returns only after the message with the event is durable. While a source's message is on
+its way the next one fills: a lone event waits for nobody, and under load each sync of the broker's disk is
+shared by as many requests as came during the last one.
+"""
+
+import asyncio
+import uuid
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from gateway.batching import Batch
+from shared.wire import MessageHeaders
+from streams.publisher import Publisher
+from streams.subjects import Names
+
+MAX_IDS_CHARS: Final = 4_000
+"""For the correlation ids of a group, which go into one header; headers have 8 KiB of room in all."""
+
+
+@dataclass(slots=True)
+class _Group:
+    """A message that fills, and its way to the disk (`task`) that its requests wait for."""
+
+    batch: Batch
+    received_at: datetime
+    correlation_ids: list[str] = field(default_factory=list)
+    ids_chars: int = 0
+    task: "asyncio.Task[None] | None" = None
+
+    def add(self, event: bytes, correlation_id: str) -> None:
+        self.batch.add(len(self.correlation_ids), event)
+        self.correlation_ids.append(correlation_id)
+        self.ids_chars += len(correlation_id) + 1
+
+
+class GroupCommit:
+    """Publishes single events, those of a source in groups. One per process; lives in one event loop."""
+
+    def __init__(self, publisher: Publisher, names: Names, *, max_events: int) -> None:
+        self._publisher = publisher
+        self._names = names
+        self._max_events = max_events
+        self._filling: dict[str, _Group] = {}
+        self._turn: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def take(self, source: str, event: bytes, correlation_id: str, received_at: datetime) -> None:
+        """Make one event durable. Raises NotDurable."""
+        group = self._filling.get(source)
+        if group is None or not self._has_room(group, event, correlation_id):
+            group = self._filling[source] = _Group(Batch(source), received_at)
+            group.task = asyncio.create_task(self._commit(group))
+        group.add(event, correlation_id)
+        assert group.task is not None  # noqa: S101 - set where the group is made
+        # Shielded: a request that is given up must not take its neighbours with it.
+        await asyncio.shield(group.task)
+
+    def _has_room(self, group: _Group, event: bytes, correlation_id: str) -> bool:
+        return (
+            len(group.correlation_ids) < self._max_events
+            and group.ids_chars + len(correlation_id) <= MAX_IDS_CHARS
+            and group.batch.has_room(event, self._publisher.max_body_bytes)
+        )
+
+    async def _commit(self, group: _Group) -> None:
+        """Wait for the group's turn, close it, publish it. Raises NotDurable."""
+        source = group.batch.source
+        async with self._turn[source]:
+            if self._filling.get(source) is group:
+                del self._filling[source]
+            headers = MessageHeaders(
+                message_id=f"{uuid.uuid4().hex}-{source}",
+                correlation_id=" ".join(group.correlation_ids),
+                events=len(group.correlation_ids),
+                received_at=group.received_at,
+            )
+            await self._publisher.publish(self._names.grouped(source), group.batch.body(), headers.encode())
