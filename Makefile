@@ -25,13 +25,16 @@ define python_is_new_enough
 @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "floodgate: $(PYTHON) is $$($(PYTHON) -V 2>&1), and this needs 3.11 or newer: name another one: make PYTHON=python3.12" >&2; exit 1; }
 endef
 
-.PHONY: run test check bulk-test lock clean help again
+.PHONY: run test test-faults check bulk-test bench bench-growth lock clean help again
 
 run: $(LOCAL) ## Start everything and keep it running (PORT=3000, DATA_DIR=.data); Ctrl-C stops it
 	@$(BIN)/python -m deploy.local run
 
 test: $(DEV) ## Run the whole test suite, on real servers (ARGS="-k words" for some of it)
 	$(BIN)/python -m pytest $(ARGS)
+
+test-faults: $(DEV) ## Break everything under load and settle the ledger, up to 25 minutes (ARGS=--short: 2 minutes)
+	$(BIN)/python -m tests.faults $(ARGS)
 
 check: $(DEV) ## Formatter, linter, type checker, import rules, lock files
 	$(BIN)/ruff format --check .
@@ -43,6 +46,15 @@ check: $(DEV) ## Formatter, linter, type checker, import rules, lock files
 
 bulk-test: $(LOCAL) ## Post 50,000 events to URL and wait until they are stored; starts a stack if none is there
 	@$(BIN)/python -m loadtest bulk-test --start-stack $(ARGS)
+
+# A run with ARGS is no full one, so it does not replace the results that are kept.
+bench: $(LOCAL) ## Measure a throw-away stack beside what this machine allows; keeps the results (ARGS=--quick: a look)
+	@$(BIN)/python -m loadtest bench \
+		$(if $(ARGS),$(ARGS),--json docs/benchmark/results.json --html docs/benchmark/report.html)
+
+bench-growth: $(LOCAL) ## Measure the rate while the tables grow to 20 million rows (ARGS="--rows 2000000" for fewer)
+	@$(BIN)/python -m loadtest bench --only growth \
+		$(if $(ARGS),$(ARGS),--json docs/benchmark/growth.json --html docs/benchmark/growth.html)
 
 COMPILE = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate pyproject.toml
@@ -57,7 +69,7 @@ clean: ## Remove .venv, caches and build results; the data in .data stays
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(LOCAL): requirements/local.txt
 	$(python_is_new_enough)

@@ -7,6 +7,7 @@ from typing import Final
 
 from aiohttp import web
 
+from collectors.exhausted import Exhausted
 from collectors.migrate import migrate
 from collectors.rows import RowBuilder
 from collectors.settings import CollectorSettings, DatabaseSettings
@@ -18,6 +19,7 @@ from shared.lifecycle import Shutdown, first_of, repeat, settle_memory
 from shared.logs import Logger
 from shared.metrics import CollectorMetrics
 from shared.ops import Check, add_routes
+from streams.advisories import ExhaustedDeliveries
 from streams.backlog import read_backlog
 from streams.connection import Connection
 from streams.dead_letter import DeadLetters
@@ -70,15 +72,20 @@ class Collector:
         self._connection = Connection(settings.nats, name=f"floodgate-collector-{source}", log=log, metrics=metrics)
         self._store = Store(source, settings.database, metrics=metrics)
         publisher = Publisher(self._connection, settings.publish, metrics=None)
+        builder, dead_letters = RowBuilder(registry[source]), DeadLetters(publisher, names)
+        self._exhausted_deliveries = ExhaustedDeliveries(self._connection, self._stream, log=log)
+        self._exhausted = Exhausted(
+            source, builder=builder, dead_letters=dead_letters, store=self._store, metrics=metrics
+        )
         self._worker = Worker(
             source=source,
             settings=settings.collector,
             message_events=settings.publish.batch_events,
             ack_wait_s=settings.streams.ack_wait_ms / 1_000,
             puller=Puller(self._connection, self._stream),
-            builder=RowBuilder(registry[source]),
+            builder=builder,
             store=self._store,
-            dead_letters=DeadLetters(publisher, names),
+            dead_letters=dead_letters,
             restore_consumer=self._provision,
             shutdown=shutdown,
             log=log,
@@ -122,7 +129,12 @@ class Collector:
         self._waiting_for = None
         self._log.info("collector_started", stream=self._stream)
         settle_memory()
-        await first_of(self._worker.run(), self._connection.watch(), repeat(self._measure_lag, every_s=LAG_INTERVAL_S))
+        await first_of(
+            self._worker.run(),
+            self._connection.watch(),
+            self._exhausted_deliveries.watch(self._exhausted.park),
+            repeat(self._measure_lag, every_s=LAG_INTERVAL_S),
+        )
         self._log.info("collector_drained")
 
     async def _shutdown_in_start(self) -> None:

@@ -13,8 +13,9 @@ Rows are written in the order of their keys, so two replicas never wait for each
 order also keeps the index pages that are being written to few.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Final, TypeAlias
@@ -149,13 +150,8 @@ class Store:
         Raises any other class of failure.
         """
         try:
-            async with self._connected() as connection:
-                transaction = connection.transaction()
-                await transaction.start()
-                try:
-                    await self._copy_staged(connection, _first_of_each(events))
-                finally:
-                    await transaction.rollback()
+            async with self._transaction(keep=False) as connection:
+                await self._copy_staged(connection, _first_of_each(events))
         except DATABASE_ERRORS as error:
             if isinstance(failure := classify(error), Poison):
                 return failure
@@ -183,8 +179,30 @@ class Store:
         self._metrics.pool_idle.set(self._pool.get_idle_size())
         return self._pool.acquire(timeout=self._settings.connect_timeout_ms / 1_000)
 
+    @asynccontextmanager
+    async def _transaction(self, *, keep: bool = True) -> AsyncIterator[Connection]:
+        """A transaction for the block. Committed after it, if it is to be kept and nothing was raised.
+
+        Cancelled or out of time, the connection is broken off instead of rolled back: where the server
+        hangs, it would not answer that either, and nobody waits for it twice.
+        """
+        async with self._connected() as connection:
+            transaction = connection.transaction()
+            try:
+                await transaction.start()
+                try:
+                    yield connection
+                except asyncpg.PostgresError:
+                    if not connection.is_closed():
+                        await transaction.rollback()
+                    raise
+                await (transaction.commit() if keep else transaction.rollback())
+            except (asyncio.CancelledError, TimeoutError):
+                connection.terminate()
+                raise
+
     async def _commit(self, batch: Batch, events: Rows, copy: Copy) -> Stored:
-        async with self._connected() as connection, connection.transaction():
+        async with self._transaction() as connection:
             inserted_ids = await copy(connection, events)
             inserted = _count_by_message(batch, inserted_ids)
             new = await self._insert_ledger(connection, batch.messages, inserted)

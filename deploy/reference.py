@@ -53,14 +53,14 @@ SECTIONS: Final = (
     Section("Logs", LogSettings, "Read by every program. Logs go to standard error."),
 )
 
-_LABEL_VALUES: Final[Mapping[str, str]] = {
+LABEL_VALUES: Final[Mapping[str, str]] = {
     "source": " ".join(f"`{source}`" for source in SOURCES),
     "route": "the webhook routes as they are written in the API; `none` for any other",
     "status": "HTTP status codes",
     "outcome": " ".join(f"`{outcome}`" for outcome in Outcome),
     "result": "`stored` `isolated` `retried`",
 }
-_REASONS: Final = {
+REASONS: Final = {
     "gateway_events_rejected_total": RejectReason,
     "gateway_requests_refused_total": RefuseReason,
     "gateway_events_undurable_total": PublishFailure,
@@ -122,11 +122,11 @@ def metrics_page() -> str:
         parts += [f"## {title}\n", _table(header, (_row(metric) for metric in own))]
     parts += [
         "## Labels\n",
-        _table(("Label", "Values"), ((f"`{name}`", values) for name, values in _LABEL_VALUES.items())),
+        _table(("Label", "Values"), ((f"`{name}`", values) for name, values in LABEL_VALUES.items())),
         "What `reason` can be depends on the metric:\n",
         _table(
             ("Metric", "`reason`"),
-            ((f"`{name}`", " ".join(f"`{reason}`" for reason in reasons)) for name, reasons in _REASONS.items()),
+            ((f"`{name}`", " ".join(f"`{reason}`" for reason in reasons)) for name, reasons in REASONS.items()),
         ),
     ]
     return "\n".join(parts)

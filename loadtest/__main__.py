@@ -9,9 +9,15 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 
+import uvloop
+
+from loadtest.bench.cli import NAME as BENCH
+from loadtest.bench.cli import add_bench, bench_options
+from loadtest.bench.command import bench
 from loadtest.cli import NAME as BULK_TEST
 from loadtest.cli import OneLineParser, add_bulk_test, bulk_test_options, url_from
 from loadtest.command import bulk_test
+from loadtest.options import BulkTestOptions
 from loadtest.report import EXIT_INTERRUPTED
 
 
@@ -24,13 +30,20 @@ def main(argv: Sequence[str] | None = None, env: Mapping[str, str] | None = None
         arguments.insert(0, BULK_TEST)
     args = parser.parse_args(arguments)
     try:
-        options = bulk_test_options(args)
-    except ValueError as error:
-        commands.choices[BULK_TEST].error(str(error))
-    try:
-        return asyncio.run(bulk_test(options, environment))
+        if args.command == BENCH:
+            # As the programs it measures: a ceiling on a slower loop would be none.
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                return runner.run(bench(bench_options(args), environment))
+        return asyncio.run(bulk_test(_checked(args, commands), environment))
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED  # a second Ctrl-C: out at once, without the summary
+
+
+def _checked(args: argparse.Namespace, commands: "argparse._SubParsersAction[OneLineParser]") -> BulkTestOptions:
+    try:
+        return bulk_test_options(args)
+    except ValueError as error:
+        commands.choices[BULK_TEST].error(str(error))
 
 
 def _parser(
@@ -41,8 +54,9 @@ def _parser(
         description="Load scripts for a Floodgate gateway.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
     add_bulk_test(commands, url_from(env))
+    add_bench(commands)
     # The default command's options can be given without its name, so they belong in the first help.
     options = commands.choices[BULK_TEST].format_help()
     parser.epilog = f"Without a command, {BULK_TEST} is meant:\n\n{options}".replace("%", "%%")

@@ -61,9 +61,11 @@ async def throwaway_stack(
     say: Callable[[str], None],
     stop: asyncio.Event,
     command: Sequence[str] = STACK_COMMAND,
+    data_dir: Path | None = None,
 ) -> AsyncIterator[str]:
     """Starts a stack on a free port and in a new folder; yields its base URL once its gateway is ready.
 
+    With `data_dir` its data lies there instead, and is the caller's to remove.
     Raises CannotRun, with the end of the stack's log, when it ends, is not ready within 120 s, or `stop` is
     set before it is.
     """
@@ -72,7 +74,7 @@ async def throwaway_stack(
     url = f"http://127.0.0.1:{_free_port()}"
     say(f"starting a throw-away stack at {url} (log: {log})")
     try:
-        process = await _start(command, env, url=url, data_dir=folder / "data", log=log)
+        process = await _start(command, env, url=url, data_dir=data_dir or folder / "data", log=log)
         try:
             await _ready(session, process, url, log, stop)
             yield url

@@ -21,6 +21,8 @@ from streams.settings import NatsSettings
 API_TIMEOUT_S: Final = 5.0
 """For requests to the JetStream API: stream and consumer information, message reads."""
 
+CLOSE_STEP_S: Final = 2.0
+
 PENDING_BYTES: Final = 8 * 1024 * 1024
 """Outbound buffer. The publisher sends nothing while disconnected, so this only smooths bursts."""
 
@@ -36,6 +38,7 @@ class Connection:
         self._client = Client()
         self._jetstream = self._client.jetstream(timeout=API_TIMEOUT_S)
         self._refused: str | None = None
+        self._was_opened = False
         self.closed = asyncio.Event()
         self.detail = "not connected yet"
 
@@ -64,6 +67,7 @@ class Connection:
 
         Raises Fatal where the server refuses the credentials or the attempts are used up.
         """
+        self._was_opened = True
         connecting = asyncio.ensure_future(
             nats_connect(
                 self._client,
@@ -96,14 +100,15 @@ class Connection:
         raise Fatal(f"the connection to NATS is closed for good: {self.detail}")
 
     async def close(self) -> None:
-        """Send what is buffered, then disconnect. Never raises; waits 2 s at most."""
-        try:
-            async with asyncio.timeout(2):
-                if self._client.is_connected:
-                    await self._client.flush()
-                await self._client.close()
-        except (TimeoutError, nats.errors.Error, OSError) as error:
-            self._log.warning("nats_close_failed", error=repr(error))
+        """Send what is buffered, then disconnect. Never raises; waits 2 s at most for each."""
+        if not self._was_opened:
+            return  # nats-py can't close a client that never tried to connect
+        for step in (self._flush, self._client.close):  # what can't be flushed is no reason to leave it open
+            try:
+                async with asyncio.timeout(CLOSE_STEP_S):
+                    await step()
+            except (TimeoutError, nats.errors.Error, OSError) as error:
+                self._log.warning("nats_close_failed", error=repr(error))
 
     def require(self) -> None:
         """Raise Retryable unless connected."""
@@ -114,6 +119,10 @@ class Connection:
     def _server(self) -> str:
         url = self._client.connected_url
         return url.netloc.rsplit("@", 1)[-1] if url is not None else ""
+
+    async def _flush(self) -> None:
+        if self._client.is_connected:
+            await self._client.flush()
 
     def _set_connected(self) -> None:
         self.detail = f"connected to {self._server}"

@@ -33,11 +33,19 @@ async def status(connection: Connection, wanted: Sequence[Definition]) -> list[d
             "lastSeq": info.state.last_seq,
         }
         if definition.consumer is not None:
-            backlog = await read_backlog(connection, definition.name)
-            row |= {
-                "unstored": backlog.messages,
-                "oldestUnstoredSeconds": round(backlog.oldest_s, 1),
-                "limitShare": round(backlog.share, 4),
-            }
+            row |= await _backlog(connection, definition.name)
         rows.append(row)
     return rows
+
+
+async def _backlog(connection: Connection, stream: str) -> dict[str, Any]:
+    """What the consumer has before it; None for each where it can't be read, as where the consumer is missing."""
+    try:
+        backlog = await read_backlog(connection, stream)
+    except Retryable:
+        return {"unstored": None, "oldestUnstoredSeconds": None, "limitShare": None}
+    return {
+        "unstored": backlog.messages,
+        "oldestUnstoredSeconds": round(backlog.oldest_s, 1),
+        "limitShare": round(backlog.share, 4),
+    }

@@ -1,0 +1,50 @@
+"""The retry policy: what is tried again, how often, and how long is waited between."""
+
+import pytest
+
+from shared.errors import Fatal, Retryable
+from shared.retry import attempts
+
+
+class _Waits:
+    """Takes the place of sleeping, and keeps what was asked for."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    async def __call__(self, seconds: float) -> None:
+        self.seconds.append(seconds)
+
+
+async def _try(count: int, error: Exception, *, max_wait_s: float = 100.0) -> tuple[int, list[float]]:
+    waits = _Waits()
+    policy = attempts(count, first_wait_s=1.0, max_wait_s=max_wait_s).copy(sleep=waits)
+    tried = 0
+
+    async def step() -> None:
+        nonlocal tried
+        tried += 1
+        raise error
+
+    with pytest.raises(type(error)) as caught:
+        await policy(step)
+    assert caught.value is error  # the last error itself, not a wrapper
+    return tried, waits.seconds
+
+
+async def test_what_may_work_next_time_is_tried_as_often_as_asked() -> None:
+    tried, waits = await _try(3, Retryable("not now"))
+    assert tried == 3
+    assert len(waits) == 2
+
+
+@pytest.mark.parametrize("error", [Fatal("never"), ValueError("a bug"), KeyError("a bug")])
+async def test_anything_else_is_raised_at_once(error: Exception) -> None:
+    assert await _try(3, error) == (1, [])
+
+
+async def test_waits_double_with_full_jitter_and_end_at_the_most() -> None:
+    _, waits = await _try(12, Retryable("not now"), max_wait_s=8.0)
+    for index, seconds in enumerate(waits):
+        assert 0 <= seconds <= min(8.0, 2.0**index)
+    assert len(set(waits)) > 1
