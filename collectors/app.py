@@ -149,7 +149,7 @@ class Collector:
 
     async def _provision(self) -> None:
         wanted = definitions(self._registry.sources, self._settings.streams)
-        for applied in await provision_until_done(self._connection, wanted):
+        for applied in await provision_until_done(self._connection, wanted, log=self._log):
             self._log.info("stream_provisioned", name=applied.name, change=applied.change)
 
     async def _open_database(self) -> None:

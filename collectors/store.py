@@ -25,6 +25,7 @@ from asyncpg.pool import PoolConnectionProxy
 
 from collectors import copy_format, rows
 from collectors.batch import Batch, Message
+from collectors.caution import Caution
 from collectors.failures import DATABASE_ERRORS, classify
 from collectors.rows import EventRows
 from collectors.settings import DatabaseSettings
@@ -40,9 +41,6 @@ Copy = Callable[["Connection", Rows], Awaitable[Collection[str]]]
 
 _ROWS_PER_CHUNK: Final = 1_000
 """COPY data is handed over in pieces of about 500 KB: no second copy of a whole flush in memory."""
-
-CALM_FLUSHES: Final = 8
-"""So many flushes without a known key, and the next ones are not expected to have one."""
 
 _SESSION: Final = {
     "application_name": "floodgate-collector",
@@ -64,39 +62,6 @@ class Stored:
 
     inserted: tuple[int, ...]
     is_new: tuple[bool, ...]
-
-
-class Caution:
-    """Whether to ask which keys are known before copying, a table at a time.
-
-    It starts careful, asks again after every surprise, and stops asking once CALM_FLUSHES in a row had no
-    known key: asking costs PostgreSQL about as much as writing the index entry.
-    """
-
-    def __init__(self) -> None:
-        self._calm = {"events": 0, "demographics": 0}
-        self._seen: dict[str, int] = {}
-
-    def asks(self, table: str) -> bool:
-        """Whether to ask."""
-        return self._calm[table] < CALM_FLUSHES
-
-    def saw(self, table: str, known: int) -> None:
-        """How many keys were known, of a flush that is not committed yet."""
-        self._seen[table] = known
-
-    def relax(self) -> None:
-        """That flush was committed."""
-        for table, known in self._seen.items():
-            self._calm[table] = 0 if known else self._calm[table] + 1
-        self._seen.clear()
-
-    def raise_for(self, table: str) -> None:
-        """A key of this table (or of its partition) was there after all; where it is not clear whose, ask both."""
-        self._seen.clear()
-        own = [name for name in self._calm if table.startswith(name)]
-        for name in own or self._calm:
-            self._calm[name] = 0
 
 
 class Store:

@@ -156,7 +156,9 @@ class Gateway:
     async def _stay_provisioned(self) -> None:
         streams = self._settings.streams
         if streams.provision:
-            for applied in await provision_until_done(self._connection, definitions(self._registry.sources, streams)):
+            for applied in await provision_until_done(
+                self._connection, definitions(self._registry.sources, streams), log=self._log
+            ):
                 self._log.info("stream_provisioned", name=applied.name, change=applied.change)
         self._provisioned = True
         await repeat(self._guard.look, every_s=self._settings.gateway.backlog_interval_ms / 1_000)

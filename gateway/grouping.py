@@ -13,12 +13,12 @@ from datetime import datetime
 from typing import Final
 
 from gateway.batching import Batch
-from shared.wire import MessageHeaders
+from shared.wire import NO_TRACE, MessageHeaders
 from streams.publisher import Publisher
 from streams.subjects import Names
 
-MAX_IDS_CHARS: Final = 4_000
-"""For the correlation ids of a group, which go into one header; headers have 8 KiB of room in all."""
+MAX_HEADER_CHARS: Final = 4_000
+"""For the correlation ids and traces of a group, which go into its headers; these have 8 KiB of room in all."""
 
 
 @dataclass(slots=True)
@@ -28,13 +28,19 @@ class _Group:
     batch: Batch
     received_at: datetime
     correlation_ids: list[str] = field(default_factory=list)
-    ids_chars: int = 0
+    traces: list[str] = field(default_factory=list)
+    header_chars: int = 0
     task: "asyncio.Task[None] | None" = None
 
-    def add(self, event: bytes, correlation_id: str) -> None:
+    def add(self, event: bytes, correlation_id: str, trace: str) -> None:
         self.batch.add(len(self.correlation_ids), event)
         self.correlation_ids.append(correlation_id)
-        self.ids_chars += len(correlation_id) + 1
+        self.traces.append(trace)
+        self.header_chars += len(correlation_id) + len(trace) + 2
+
+    @property
+    def traceparent(self) -> str | None:
+        return None if set(self.traces) == {NO_TRACE} else " ".join(self.traces)
 
 
 class GroupCommit:
@@ -47,13 +53,15 @@ class GroupCommit:
         self._filling: dict[str, _Group] = {}
         self._turn: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
-    async def take(self, source: str, event: bytes, correlation_id: str, received_at: datetime) -> None:
+    async def take(
+        self, source: str, event: bytes, correlation_id: str, received_at: datetime, traceparent: str | None
+    ) -> None:
         """Make one event durable. Raises NotDurable."""
         group = self._filling.get(source)
         if group is None or not self._has_room(group, event, correlation_id):
             group = self._filling[source] = _Group(Batch(source), received_at)
             group.task = asyncio.create_task(self._commit(group))
-        group.add(event, correlation_id)
+        group.add(event, correlation_id, traceparent or NO_TRACE)
         assert group.task is not None  # noqa: S101 - set where the group is made
         # Shielded: a request that is given up must not take its neighbours with it.
         await asyncio.shield(group.task)
@@ -61,7 +69,7 @@ class GroupCommit:
     def _has_room(self, group: _Group, event: bytes, correlation_id: str) -> bool:
         return (
             len(group.correlation_ids) < self._max_events
-            and group.ids_chars + len(correlation_id) <= MAX_IDS_CHARS
+            and group.header_chars + len(correlation_id) <= MAX_HEADER_CHARS
             and group.batch.has_room(event, self._publisher.max_body_bytes)
         )
 
@@ -76,5 +84,6 @@ class GroupCommit:
                 correlation_id=" ".join(group.correlation_ids),
                 events=len(group.correlation_ids),
                 received_at=group.received_at,
+                traceparent=group.traceparent,
             )
             await self._publisher.publish(self._names.grouped(source), group.batch.body(), headers.encode())

@@ -140,7 +140,7 @@ class Intake:
             self._reject(accepted, 0, verdict)
             return accepted
         try:
-            await self._group_commit.take(verdict, event, origin.correlation_id, origin.received_at)
+            await self._group_commit.take(verdict, event, origin.correlation_id, origin.received_at, origin.traceparent)
         except NotDurable as error:
             self._metrics.events_undurable.labels(verdict, error.failure).inc()
             accepted.fail(Failure(0, None, None, error.failure))
@@ -150,7 +150,7 @@ class Intake:
         return accepted
 
     def _reject(self, accepted: Accepted, index: int, rejection: Rejection) -> None:
-        self._metrics.events_rejected.labels(rejection.reason).inc()
+        self._metrics.events_rejected.labels(rejection.source, rejection.reason).inc()
         accepted.fail(Failure(index, rejection.event_id, rejection))
 
     async def send(self, batch: Batch, message_id: str, origin: Origin) -> None:

@@ -19,6 +19,7 @@ from shared.errors import Fatal, SettingsError
 EXIT_FATAL: Final = 1
 EXIT_SETTINGS: Final = 2
 
+CANCEL_AGAIN_S: Final = 0.5
 GC_YOUNG_OBJECTS: Final = 50_000
 
 
@@ -64,13 +65,29 @@ async def first_of(*awaitables: Coroutine[Any, Any, Any]) -> None:
 
 async def repeat(step: Callable[[], Awaitable[None]], *, every_s: float) -> NoReturn:
     """Do `step` now and then every `every_s` seconds, until cancelled. What it raises ends the program."""
-    this = asyncio.current_task()
     while True:
         await step()
-        # Python 3.11's wait_for, which nats-py waits with, drops a cancellation that comes with the answer.
-        if this is not None and this.cancelling():
-            raise asyncio.CancelledError
+        heed_cancellation()
         await asyncio.sleep(every_s)
+
+
+def heed_cancellation() -> None:
+    """Raise CancelledError where the task was cancelled and what it awaited did not pass that on.
+
+    Python 3.11's wait_for, which nats-py waits with, drops a cancellation that comes with the answer; a loop
+    around it would then never end.
+    """
+    this = asyncio.current_task()
+    if this is not None and this.cancelling():
+        raise asyncio.CancelledError
+
+
+async def end(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel tasks until they have ended, however often that takes; for tasks with nothing to clean up."""
+    while pending := [task for task in tasks if not task.done()]:
+        for task in pending:
+            task.cancel()
+        await asyncio.wait(pending, timeout=CANCEL_AGAIN_S)
 
 
 def settle_memory() -> None:

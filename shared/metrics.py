@@ -63,7 +63,10 @@ class GatewayMetrics(RoleMetrics):
             "gateway_bulk_events_processed_total", "Events made durable, by source", ["source"], registry=r
         )
         self.events_rejected = Counter(
-            "gateway_events_rejected_total", "Events refused for good, by reason", ["reason"], registry=r
+            "gateway_events_rejected_total",
+            "Events refused for good, by source (unknown where they name none) and reason",
+            ["source", "reason"],
+            registry=r,
         )
         self.events_undurable = Counter(
             "gateway_events_undurable_total",

@@ -20,6 +20,7 @@ EVENTS: Final = "Floodgate-Events"
 RECEIVED_AT: Final = "Floodgate-Received-At"
 FORMAT: Final = "Floodgate-Format"
 TRACEPARENT: Final = "traceparent"  # W3C Trace Context
+NO_TRACE: Final = "-"  # in a group's list of traces, for an event without one
 
 BRACKETS_BYTES: Final = len(b"[]")
 SEPARATOR_BYTES: Final = len(b",")
@@ -81,14 +82,25 @@ class MessageHeaders:
 def ungroup(headers: Mapping[str, str]) -> list[dict[str, str]] | None:
     """The headers of the messages, of one event each, that a group stands for; None where it is no group.
 
-    Their ids are the group's with the event's place in it, and so as lasting as the group's.
+    Their ids are the group's with the event's place in it, and so as lasting as the group's. What is a list
+    in the group's headers, separated by blanks, is one for each event: correlation ids and traces.
     """
     correlation_ids = headers.get(CORRELATION_ID, "").split(" ")
     if len(correlation_ids) == 1:
         return None
+    traces = headers.get(TRACEPARENT, "").split(" ")
+    if len(traces) != len(correlation_ids):
+        traces = [NO_TRACE] * len(correlation_ids)
+    common = {name: value for name, value in headers.items() if name != TRACEPARENT}
     return [
-        {**headers, MESSAGE_ID: f"{headers.get(MESSAGE_ID, '')}.{at}", CORRELATION_ID: correlation_id, EVENTS: "1"}
-        for at, correlation_id in enumerate(correlation_ids)
+        {
+            **common,
+            MESSAGE_ID: f"{headers.get(MESSAGE_ID, '')}.{at}",
+            CORRELATION_ID: correlation_id,
+            EVENTS: "1",
+            **({} if trace == NO_TRACE else {TRACEPARENT: trace}),
+        }
+        for at, (correlation_id, trace) in enumerate(zip(correlation_ids, traces, strict=True))
     ]
 
 

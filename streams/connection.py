@@ -14,6 +14,7 @@ from nats.errors import AuthorizationError, NoServersError
 from nats.js.client import JetStreamContext
 
 from shared.errors import Fatal, Retryable
+from shared.lifecycle import end
 from shared.logs import Logger
 from shared.metrics import RoleMetrics
 from streams.settings import NatsSettings
@@ -68,7 +69,7 @@ class Connection:
         Raises Fatal where the server refuses the credentials or the attempts are used up.
         """
         self._was_opened = True
-        connecting = asyncio.ensure_future(
+        connecting = asyncio.create_task(
             nats_connect(
                 self._client,
                 self._settings,
@@ -79,7 +80,7 @@ class Connection:
                 closed_cb=self._on_closed,
             )
         )
-        refused = asyncio.ensure_future(self.closed.wait())
+        refused = asyncio.create_task(self.closed.wait())
         try:
             await asyncio.wait({connecting, refused}, return_when=asyncio.FIRST_COMPLETED)
             if self._refused is not None:
@@ -88,9 +89,7 @@ class Connection:
         except NoServersError as error:
             raise Fatal(f"NATS at {self._settings.safe_url} can't be reached: {error}") from error
         finally:
-            connecting.cancel()
-            refused.cancel()
-            await asyncio.gather(connecting, refused, return_exceptions=True)
+            await end(connecting, refused)
         self._set_connected()
         self._log.info("nats_connected", server=self._server)
 

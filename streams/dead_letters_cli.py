@@ -163,7 +163,7 @@ class DeadLetterCommands:
         dropped = 0
         with progress_bar("dropping", count) as advance:
             async for chunk in _chunks(self._letters.chosen(choice, span)):
-                await asyncio.gather(*map(self._letters.remove, chunk))
+                await asyncio.gather(*(self._letters.remove(letter, erase=True) for letter in chunk))
                 dropped += len(chunk)
                 advance(dropped)
         self._say(f"{_letters(dropped)} removed")

@@ -151,9 +151,9 @@ class ParkedLetters:
                 if found == choice.limit:
                     return
 
-    async def remove(self, letter: ParkedLetter) -> None:
-        """Remove it for good; no error where it is gone already."""
-        await self._reader.delete(letter.seq)
+    async def remove(self, letter: ParkedLetter, *, erase: bool) -> None:
+        """Remove it for good, with `erase` from the disk too; no error where it is gone already."""
+        await self._reader.delete(letter.seq, erase=erase)
 
 
 def _count(text: str | None) -> int | None:

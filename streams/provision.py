@@ -16,6 +16,8 @@ from nats.js.client import JetStreamContext
 from nats.js.errors import APIError, NotFoundError
 
 from shared.errors import Fatal, Retryable, UnsafeDrift
+from shared.lifecycle import heed_cancellation
+from shared.logs import Logger
 from streams.connection import Connection
 from streams.definitions import Definition
 
@@ -75,13 +77,15 @@ async def provision(connection: Connection, wanted: Sequence[Definition], *, dry
 
 
 async def provision_until_done(
-    connection: Connection, wanted: Sequence[Definition], *, wait_s: float = 0.5
+    connection: Connection, wanted: Sequence[Definition], *, log: Logger, wait_s: float = 0.5
 ) -> list[Applied]:
     """`provision`, again and again while the server can't be asked: at start it may still be electing."""
     while True:
         try:
             return await provision(connection, wanted)
-        except Retryable:
+        except Retryable as error:
+            log.warning("provisioning_waits", error=str(error))
+            heed_cancellation()
             await asyncio.sleep(wait_s)
 
 

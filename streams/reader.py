@@ -9,14 +9,15 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
+import msgspec
 import nats.errors
 from nats.js.api import RawStreamMsg
 from nats.js.errors import APIError, NotFoundError
 
 from shared.errors import Retryable
-from streams.connection import Connection
+from streams.connection import API_TIMEOUT_S, Connection
 
 WINDOW_MESSAGES: Final = 32
 """Messages asked for at once: of 1 MiB at most, and enough to hide the way there and back."""
@@ -25,6 +26,13 @@ _ADDED_BY_SERVER: Final = frozenset({
     "Nats-Stream", "Nats-Subject", "Nats-Sequence", "Nats-Time-Stamp", "Nats-Last-Sequence", "Nats-Num-Pending",
 })  # fmt: skip
 _NO_SEQUENCE: Final = 10043  # JSSequenceNotFoundErrF
+
+
+class _Answer(msgspec.Struct):
+    error: dict[str, Any] | None = None
+
+
+_decode_answer: Final = msgspec.json.Decoder(_Answer).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,16 +114,18 @@ class StreamReader:
                 following = await self.next(at)
                 at = following.seq if following is not None else last + 1
 
-    async def delete(self, seq: int) -> None:
-        """Remove a message for good; no error where it is gone already."""
+    async def delete(self, seq: int, *, erase: bool) -> None:
+        """Remove a message for good; no error where it is gone already.
+
+        With `erase` its bytes are written over on the disk, which takes several times as long.
+        """
+        subject = f"$JS.API.STREAM.MSG.DELETE.{self.stream}"  # nats-py's delete_msg always erases
         with self._asking():
-            try:
-                await self._connection.jetstream.delete_msg(self.stream, seq)
-            except NotFoundError:
-                return
-            except APIError as error:
-                if error.err_code != _NO_SEQUENCE:
-                    raise
+            request = msgspec.json.encode({"seq": seq, "no_erase": not erase})
+            answer = await self._connection.client.request(subject, request, timeout=API_TIMEOUT_S)
+            error = _decode_answer(answer.data).error
+            if error is not None and error.get("err_code") != _NO_SEQUENCE:
+                raise APIError.from_error(error)
 
     @contextmanager
     def _asking(self) -> Iterator[None]:

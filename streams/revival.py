@@ -93,7 +93,7 @@ class Revival:
             for _, source in chunk:
                 revived.published[source] = revived.published.get(source, 0) + 1
         if revived.is_done and not self._dry_run:
-            await self._letters.remove(letter)
+            await self._letters.remove(letter, erase=False)  # its events live on
         return revived
 
     def _events(self, revived: Revived) -> Iterator[_Event]:

@@ -7,7 +7,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ _RECEIPTS_WAIT_S = 60.0
 
 @dataclass(slots=True, kw_only=True)
 class Rig:
-    """The parts of a run. `seed` gives every file of bodies events of its own."""
+    """The parts of a run. `seed` and the number of `files` made so far give every file of bodies events of its own."""
 
     stack: Stack
     meter: Meter
@@ -38,7 +38,7 @@ class Rig:
     folder: Path
     seed: int
     say: Callable[[str], None]
-    _files: int = field(default=0)
+    files: int = 0
 
     async def bodies(self, events: int, *, of: int, invalid: float = 0.0, repeated: float = 0.0) -> Bodies:
         """New events in requests of so many."""
@@ -115,13 +115,13 @@ class Rig:
         return account
 
     async def _written(self, events: int, of: int, invalid: float, repeated: float, *, single: bool) -> Bodies:
-        self._files += 1
+        self.files += 1
         plan = Plan(
             total=events,
             batch=min(of, events),
             invalid_share=invalid,
             duplicates_share=repeated,
-            seed=self.seed + self._files,
+            seed=self.seed + self.files,
         )
-        path = self.folder / f"bodies-{self._files}"
+        path = self.folder / f"bodies-{self.files}"
         return await asyncio.to_thread(made.write, path, plan, single=single)

@@ -21,8 +21,8 @@ from shared.events.types import EARLIEST, LATEST, MAX_IDENTIFIER_CHARS, Model, Q
 MAX_BRACKETS: Final = 100
 """More than this many may be nested deeper than the models take; an event of ours has six."""
 
-SHORT_EVENT_BYTES: Final = 1_000
-"""An event as short as this is never nested too deep for what comes after."""
+SHORT_EVENT_BYTES: Final = 500
+"""An event as short as this has no room for the 200 levels that the models take."""
 
 _BACKSLASH: Final = ord("\\")
 _NUL_ESCAPE: Final = b"\\u0000"

@@ -36,6 +36,11 @@ _REASONS: Final = {
 _NUL_ESCAPE: Final = b"\\u0000"
 
 
+UNKNOWN_SOURCE: Final = "unknown"
+MAX_FIELD_CHARS: Final = 200
+"""A path may go through keys of the sender's own making; longer ones are cut."""
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """What is wrong with one field: a stable code, the dotted path ("" for the whole event), a sentence.
@@ -50,10 +55,14 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Why an event can never be accepted: its id where it has a readable one, at least one problem."""
+    """Why an event can never be accepted: its id where it has a readable one, at least one problem.
+
+    `source` is the event's where it names one that is registered, else `UNKNOWN_SOURCE`.
+    """
 
     event_id: str | None
     problems: tuple[Problem, ...]
+    source: str = UNKNOWN_SOURCE
 
     @property
     def reason(self) -> RejectReason:
@@ -70,6 +79,7 @@ class EventValidator:
     def __init__(self, registry: Registry = REGISTRY, *, max_event_bytes: int) -> None:
         self._max_event_bytes = max_event_bytes
         self._quick_look = quick_look(registry)
+        self._sources = frozenset(registry.sources)
         self._tags = frozenset(registry.sources) | {
             stage for platform in registry for model in platform.models for stage in literal(model, "funnel_stage")
         }
@@ -80,22 +90,38 @@ class EventValidator:
         """The event's source, or why it is refused. `event` is the JSON text of one event, as received."""
         if len(event) > self._max_event_bytes:
             message = f"Event has {len(event)} bytes; {self._max_event_bytes} is the most that one may have"
-            return Rejection(_event_id(event), (Problem("too_large", "", message),))
+            return self._reject(event, Problem("too_large", "", message))
         if (source := self._quick_look(event)) is not None:
             return source
         try:
             accepted = self._validate_json(event)
         except ValidationError as error:
             problems = error.errors(include_url=False, include_context=True, include_input=False)
-            return Rejection(_event_id(event), tuple(self._problem(problem) for problem in problems))
+            return self._reject(event, *(self._problem(problem) for problem in problems))
         try:
             parsed = from_json(event, allow_inf_nan=False)  # the models do not look at the values of unknown keys
         except ValueError as error:
-            return Rejection(_event_id(event), (Problem("json_invalid", "", f"Invalid JSON: {error}"),))
+            return self._reject(event, Problem("json_invalid", "", f"Invalid JSON: {error}"))
         if _NUL_ESCAPE in event and (path := _path_of_nul(parsed)) is not None:
-            problem = Problem("string_nul", path, "String should not contain NUL, which the database cannot hold")
-            return Rejection(_event_id(event), (problem,))
+            problem = Problem(
+                "string_nul", path[:MAX_FIELD_CHARS], "String should not contain NUL, which the database cannot hold"
+            )
+            return self._reject(event, problem)
         return str(accepted.source)
+
+    def _reject(self, event: bytes, *problems: Problem) -> Rejection:
+        """With what can be read of the event, where it is an object, to name it by."""
+        try:
+            parsed = from_json(event)
+        except ValueError:
+            parsed = None
+        if not isinstance(parsed, dict):
+            return Rejection(None, problems)
+        event_id, source = parsed.get("eventId"), parsed.get("source")
+        is_id = isinstance(event_id, str) and 0 < len(event_id) <= MAX_IDENTIFIER_CHARS
+        if not isinstance(source, str) or source not in self._sources:
+            source = UNKNOWN_SOURCE
+        return Rejection(event_id if is_id else None, problems, source)
 
     def _problem(self, error: ErrorDetails) -> Problem:
         path = list(error["loc"])
@@ -118,16 +144,6 @@ def _tagged(choices: Any, field: str) -> Any:
     if len(choices) == 1:
         return choices[0]
     return Annotated[reduce(or_, choices), Field(discriminator=field)]
-
-
-def _event_id(event: bytes) -> str | None:
-    """The event's id, where the bytes are an object that has one of an allowed length."""
-    try:
-        parsed = from_json(event)
-    except ValueError:
-        return None
-    event_id = parsed.get("eventId") if isinstance(parsed, dict) else None
-    return event_id if isinstance(event_id, str) and 0 < len(event_id) <= MAX_IDENTIFIER_CHARS else None
 
 
 def _path_of_nul(value: Any, path: str = "") -> str | None:

@@ -87,12 +87,14 @@ class Broker:
             consumer["num_pending"] + consumer["num_ack_pending"],
         )
 
+    async def last_sequences(self) -> dict[str, int]:
+        """The newest message of each source's stream."""
+        infos = {source: await self.ask(f"STREAM.INFO.{self.names.stream(source)}") for source in self.sources}
+        return {source: info["state"]["last_seq"] for source, info in infos.items()}
+
     async def read_to_here(self, *, within_s: float) -> None:
         """Wait until all that is in the streams now was acknowledged by the collectors. Raises TimeoutError."""
-        marks = {}
-        for source in self.sources:
-            info = await self.ask(f"STREAM.INFO.{self.names.stream(source)}")
-            marks[source] = info["state"]["last_seq"]
+        marks = await self.last_sequences()
 
         async def are_read() -> bool:
             for source, mark in marks.items():

@@ -8,6 +8,7 @@ from typing import Final
 from nats.js.errors import APIError, NotFoundError
 
 from streams.subjects import COLLECTOR
+from tests.faults.fault import FaultHadNoEffectError
 from tests.faults.waiting import until, until_true
 from tests.faults.world import World
 
@@ -15,6 +16,10 @@ FULL_TIMEOUT_S: Final = 60.0
 CLOSED: Final = '"closed_for": ["'
 """In the gateway's log where its guard closes for some source; it opens with an empty list."""
 DAY_S: Final = 86_400
+JUMP_TOLERANCE_S: Final = 20
+_RECEIVED_OFF_BY: Final = """
+    SELECT EXISTS (SELECT FROM events WHERE abs(extract(epoch FROM received_at - now()) - $1::float) < $2::float)
+"""
 JUMPS_S: Final = (-DAY_S, -3_600, -60, 60, 3_600, DAY_S)
 
 
@@ -73,10 +78,22 @@ async def consumer_leader_moved(world: World, random: Random) -> None:
 
 
 async def clock_jumped(world: World, random: Random) -> None:
-    """The programs' wall clocks jump, forth or back, and after a while return."""
-    world.clock_file.write_text(str(random.choice(JUMPS_S)), encoding="ascii")
-    await asyncio.sleep(random.uniform(0.5, 2.0))
-    world.clock_file.write_text("0", encoding="ascii")
+    """The programs' wall clocks jump, forth or back, and return once an event with the wrong time was stored."""
+    jump_s = random.choice(JUMPS_S)
+    connection = await world.tables.connect()
+
+    async def is_seen() -> bool:
+        return bool(await connection.fetchval(_RECEIVED_OFF_BY, jump_s, JUMP_TOLERANCE_S))
+
+    world.clock_file.write_text(str(jump_s), encoding="ascii")
+    try:
+        await until(is_seen, within_s=FULL_TIMEOUT_S)
+        await asyncio.sleep(random.uniform(0.0, 1.0))
+    except TimeoutError:
+        raise FaultHadNoEffectError(f"no event was received at a time that is off by {jump_s} s") from None
+    finally:
+        world.clock_file.write_text("0", encoding="ascii")
+        await connection.close()
 
 
 async def senders_hang_up(world: World, random: Random) -> None:

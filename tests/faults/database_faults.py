@@ -15,6 +15,7 @@ from typing import Final
 import asyncpg
 
 from deploy.local.postgres import ROLE
+from tests.faults.fault import FaultHadNoEffectError
 from tests.faults.waiting import until, until_true
 from tests.faults.world import World
 
@@ -23,10 +24,6 @@ TOO_MANY: Final = 100
 """More connections than any PostgreSQL of the suite takes."""
 REFUSED_USERS: Final = "00[0-3]$"
 """Events of users whose id (in hex) ends so are refused by the constraint: one of 1024."""
-
-
-class FaultHadNoEffectError(Exception):
-    """The product never met the fault: the scenario proves nothing."""
 
 
 @contextlib.asynccontextmanager

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Final
 
-from tests.faults.process_faults import Fault
+from tests.faults.fault import Fault
 from tests.faults.world import World
 
 BROKEN_S: Final = (0.3, 2.0)

@@ -8,9 +8,9 @@ from typing import Any, Final
 import aiohttp
 
 from tests.faults.broker_faults import senders_hang_up
+from tests.faults.fault import Fault
 from tests.faults.ledger import Ledger
 from tests.faults.link_faults import DROPS
-from tests.faults.process_faults import Fault
 from tests.faults.sender import Sender
 from tests.faults.settlement import Evidence, Verdict, settle
 from tests.faults.world import World

@@ -8,18 +8,15 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Final
 
 import psutil
 
+from tests.faults.fault import Fault, FaultHadNoEffectError
 from tests.faults.waiting import until
 from tests.faults.world import World
 from tests.servers import Server
-
-Fault = Callable[[World, Random], Awaitable[None]]
-"""Injects one fault at once, and returns when its cause is mended. Randomness from the given source alone."""
 
 PAUSE_S: Final = (0.5, 3.0)
 BRIEF_PAUSE_S: Final = (0.3, 1.2)
@@ -31,6 +28,8 @@ START_ATTEMPTS: Final = 3
 LEADER_SHARE: Final = 0.6
 """Of the faults of a node, beside those that hit the leader by chance."""
 BACKEND_TIMEOUT_S: Final = 30.0
+SETTLE_S: Final = 0.3
+"""For what the broker was just writing when it lost its disk."""
 PARTS: Final = ("gateway", "collector", "nats", "postgres")
 
 
@@ -152,11 +151,16 @@ async def disk_full(world: World, random: Random) -> None:
     before = process.rlimit(psutil.RLIMIT_FSIZE)
     process.rlimit(psutil.RLIMIT_FSIZE, (0, before[1]))
     try:
+        await asyncio.sleep(SETTLE_S)
+        before_it = await world.broker.last_sequences()
         await asyncio.sleep(random.uniform(1.0, 3.0))
+        took = await world.broker.last_sequences() != before_it
     finally:
         process.rlimit(psutil.RLIMIT_FSIZE, before)
     await asyncio.to_thread(chosen.stop)
     await start_again(chosen)
+    if took:
+        raise FaultHadNoEffectError("the broker took messages while it could not write")
 
 
 async def start_again(server: Server) -> None:

@@ -5,8 +5,9 @@ from signal import SIGKILL, SIGSTOP, SIGTERM
 from typing import Final
 
 from tests.faults import broker_faults, database_faults, link_faults, process_faults
+from tests.faults.fault import Fault
 from tests.faults.phase import Scenario
-from tests.faults.process_faults import Fault, backend, node, outage, program, server
+from tests.faults.process_faults import backend, node, outage, program, server
 from tests.faults.world import LINKS, WorldSpec
 
 OUTAGE_S: Final = 60.0

@@ -9,8 +9,9 @@ import shutil
 from pathlib import Path
 from random import Random
 
+from tests.faults.fault import Fault
 from tests.faults.phase import Result, Scenario, run_phase
-from tests.faults.process_faults import Fault, killed_while_storing
+from tests.faults.process_faults import killed_while_storing
 from tests.faults.world import ROOT, World, WorldSpec
 
 PACKAGES = ("gateway", "collectors", "streams", "shared")

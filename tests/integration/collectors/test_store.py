@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from collectors.batch import Batch, decode
+from collectors.caution import CALM_FLUSHES
 from collectors.rows import RowBuilder
-from collectors.store import CALM_FLUSHES, Store, Stored
+from collectors.store import Store, Stored
 from shared.errors import Fatal
 from shared.events import REGISTRY
 from shared.metrics import CollectorMetrics

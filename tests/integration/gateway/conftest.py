@@ -13,6 +13,7 @@ from typing import Any
 
 import aiohttp
 import nats
+import psutil
 import pytest
 import structlog
 from nats.js.errors import NotFoundError
@@ -26,6 +27,7 @@ from shared.metrics import GatewayMetrics
 from streams.definitions import definitions
 from streams.settings import NatsSettings, PublishSettings, StreamSettings
 from streams.subjects import Names
+from tests.servers import NatsServer
 
 WAIT_S = 15.0
 POLL_S = 0.01
@@ -120,7 +122,7 @@ class Running:
             sequences, messages = range(max(1, state.first_seq), state.last_seq + 1), []
             for start in range(0, len(sequences), READ_AT_ONCE):
                 asked = [
-                    client.jetstream().get_msg(stream, seq=sequence, direct=True)
+                    client.jetstream().get_msg(stream, seq=sequence)
                     for sequence in sequences[start : start + READ_AT_ONCE]
                 ]
                 messages += await asyncio.gather(*asked)
@@ -168,6 +170,12 @@ async def eventually(condition: Callable[[], Awaitable[bool] | bool], within_s: 
         if time.monotonic() > deadline:
             raise TimeoutError("the condition did not come to hold")
         await asyncio.sleep(POLL_S)
+
+
+async def pause(server: NatsServer) -> None:
+    """Pause a server, and wait until it stands still: the signal takes its time to reach every thread."""
+    server.pause()
+    await eventually(lambda: psutil.Process(server.pid).status() == psutil.STATUS_STOPPED)
 
 
 async def delete_streams(url: str, prefix: str) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 
+from shared.wire import ungroup
 from tests.integration.gateway.conftest import Start
 from tests.integration.gateway.events import facebook, text, tiktok
 
@@ -72,3 +73,22 @@ async def test_an_invalid_single_event_takes_nobody_with_it(start: Start) -> Non
 
     assert (good.status, bad.status, other.status) == (200, 422, 200)
     assert len(await gateway.stored_ids("facebook")) == 2
+
+
+async def test_each_event_of_a_group_keeps_its_trace(start: Start) -> None:
+    gateway = await start()
+    traces = {f"id-{at}": f"00-{at + 1:032x}-{at + 1:016x}-01" for at in range(8)}
+
+    await asyncio.gather(
+        *(
+            gateway.post(text(facebook()), path="/webhook/events", x_correlation_id=name, traceparent=trace)
+            for name, trace in traces.items()
+        ),
+        gateway.post(text(facebook()), path="/webhook/events", x_correlation_id="without"),
+    )
+
+    found: dict[str, str | None] = {}
+    for message in await gateway.stored("facebook"):
+        for part in ungroup(message.headers) or [dict(message.headers)]:
+            found[part["Floodgate-Correlation-Id"]] = part.get("traceparent")
+    assert found == {**traces, "without": None}

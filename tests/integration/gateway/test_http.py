@@ -10,7 +10,7 @@ import pytest
 from collectors.migrate import migrate
 from collectors.settings import DatabaseSettings
 from shared.events import SOURCES
-from tests.integration.gateway.conftest import Answer, Running, Start, eventually
+from tests.integration.gateway.conftest import Answer, Running, Start, eventually, pause
 from tests.integration.gateway.events import array, facebook, tiktok
 from tests.servers import NatsServer, PostgresServer
 
@@ -182,7 +182,7 @@ async def test_messages_that_turn_up_unacknowledged_are_in_the_receipt(
 ) -> None:
     server = nats_servers()
     gateway = await start(url=server.url, keep=True, timeout_ms=200, attempts=1, database_url=ledger)
-    server.pause()
+    await pause(server)
     answer = await gateway.post(array(facebook(), facebook()), x_correlation_id="late")
     assert (answer.status, answer.json["processed"]) == (503, 0)
     server.resume()

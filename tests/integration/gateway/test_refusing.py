@@ -10,7 +10,7 @@ import nats
 import pytest
 from nats.js.api import DiscardPolicy
 
-from tests.integration.gateway.conftest import WAIT_S, Answer, Running, Start, eventually
+from tests.integration.gateway.conftest import WAIT_S, Answer, Running, Start, eventually, pause
 from tests.integration.gateway.events import array, facebook, tiktok
 from tests.servers import NatsServer
 
@@ -124,7 +124,7 @@ async def test_a_broker_that_does_not_answer_is_503_with_what_can_be_sent_again(
     server = nats_servers()
     gateway = await start(url=server.url, keep=True, timeout_ms=200, attempts=1)
     event = facebook()
-    server.pause()
+    await pause(server)
 
     answer = await gateway.post(array(event, {"eventId": "bad"}))
 

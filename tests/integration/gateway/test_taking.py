@@ -142,7 +142,7 @@ async def test_the_metrics_tell_what_was_taken_and_what_was_not(gateway: Running
     lines = dict(line.rsplit(" ", 1) for line in scraped.splitlines() if not line.startswith("#"))
     assert float(lines['gateway_bulk_events_processed_total{source="facebook"}']) == 2
     assert float(lines['gateway_bulk_events_processed_total{source="tiktok"}']) == 1
-    assert float(lines['gateway_events_rejected_total{reason="missing_field"}']) == 1
+    assert float(lines['gateway_events_rejected_total{reason="missing_field",source="unknown"}']) == 1
     assert float(lines['gateway_requests_refused_total{reason="not_json"}']) == 1
     assert float(lines['gateway_requests_total{route="/webhook/events/bulk",status="200"}']) == 1
     assert float(lines['gateway_requests_total{route="/webhook/events/bulk",status="400"}']) == 1

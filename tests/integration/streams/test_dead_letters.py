@@ -108,7 +108,7 @@ async def test_a_crash_between_publishing_and_removing_doubles_nothing(
 ) -> None:
     message_id = await bury(collecting, "good-1", "bad-1", "bad-2")
 
-    async def crash(_letters: ParkedLetters, _letter: ParkedLetter) -> None:
+    async def crash(_letters: ParkedLetters, _letter: ParkedLetter, *, erase: bool) -> None:
         raise Retryable("the process is gone")
 
     with monkeypatch.context() as patched:

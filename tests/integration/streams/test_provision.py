@@ -9,6 +9,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, RetentionPolic
 
 from deploy.local.nats import MAX_FILE_STORE_BYTES
 from shared.errors import Fatal, Retryable, UnsafeDrift
+from shared.logs import Logger
 from streams.connection import Connection
 from streams.definitions import Definition, definitions
 from streams.provision import Change, provision, provision_until_done
@@ -215,10 +216,10 @@ async def test_a_subject_that_another_stream_has_is_refused_with_the_servers_wor
 
 
 async def test_replicas_without_a_cluster_are_refused_and_not_waited_for(
-    connection: Connection, stream_settings: StreamSettings
+    connection: Connection, stream_settings: StreamSettings, log: Logger
 ) -> None:
     with pytest.raises(Fatal, match=r"^NATS is no cluster and keeps no replicas: set STREAM_REPLICAS to 1$"):
-        await asyncio.wait_for(provision_until_done(connection, changed(stream_settings, replicas=3)), 5)
+        await asyncio.wait_for(provision_until_done(connection, changed(stream_settings, replicas=3), log=log), 5)
 
 
 async def test_a_server_without_room_is_told_with_what_to_do(
@@ -232,12 +233,12 @@ async def test_a_server_without_room_is_told_with_what_to_do(
 
 
 async def test_a_server_that_is_away_is_waited_for(
-    own_server: NatsServer, connect: Connect, wanted: list[Definition]
+    own_server: NatsServer, connect: Connect, wanted: list[Definition], log: Logger
 ) -> None:
     connection = await connect(own_server.url)
     await asyncio.to_thread(own_server.kill)
     with pytest.raises(Retryable):
         await asyncio.wait_for(provision(connection, wanted), 10)
-    waiting = asyncio.ensure_future(provision_until_done(connection, wanted, wait_s=0.02))
+    waiting = asyncio.ensure_future(provision_until_done(connection, wanted, log=log, wait_s=0.02))
     await asyncio.to_thread(own_server.start)
     assert {one.change for one in await asyncio.wait_for(waiting, 15)} == {Change.CREATED}

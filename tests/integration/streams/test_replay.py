@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from shared.errors import Fatal, NotDurable
+from shared.errors import Fatal, NotDurable, Retryable
 from shared.outcomes import PublishFailure
 from shared.wire import MESSAGE_ID
 from streams.pace import Pace
@@ -248,8 +248,11 @@ async def test_a_moment_is_found_among_many_messages_and_holes(collecting: Rig) 
     reader = StreamReader(collecting.connection, collecting.stream)
     times = {message.seq: message.stored_at async for message in reader.messages(1, 40)}
     for seq in range(10, 20):
-        await reader.delete(seq)
-    await reader.delete(10)  # gone already
+        await reader.delete(seq, erase=seq % 2 == 0)
+    await reader.delete(10, erase=True)  # gone already
+    await reader.delete(11, erase=False)
+    with pytest.raises(Retryable, match="there is no stream"):
+        await StreamReader(collecting.connection, f"{collecting.stream}_NOT").delete(1, erase=True)
     found = await asyncio.gather(*(reader.first_at(times[seq]) for seq in (1, 9, 20, 40)))
     assert found == [1, 9, 10, 40], "the hole from 10 to 19 counts as what follows it"
     assert await reader.next(await reader.first_at(times[12])) == await reader.get(20)

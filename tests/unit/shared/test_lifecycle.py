@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from shared import lifecycle
 from shared.lifecycle import Shutdown, first_of, repeat
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -145,3 +146,45 @@ async def test_a_step_is_repeated_until_it_raises() -> None:
     async with asyncio.timeout(5):
         with pytest.raises(LookupError, match="third"):
             await repeat(step, every_s=0)
+
+
+async def test_a_step_that_drops_its_cancellation_is_not_repeated() -> None:
+    began = asyncio.Event()
+
+    async def drops_it() -> None:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return
+
+    task = asyncio.create_task(repeat(drops_it, every_s=0.001))
+    await began.wait()
+    task.cancel()
+
+    done, _ = await asyncio.wait({task}, timeout=5)
+    assert done
+    assert task.cancelled()
+
+
+async def test_a_task_that_drops_its_first_cancellation_is_ended_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lifecycle, "CANCEL_AGAIN_S", 0.01)
+    dropped = 0
+
+    async def drops_one() -> None:
+        nonlocal dropped
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                if dropped:
+                    raise
+                dropped += 1
+
+    task = asyncio.create_task(drops_one())
+    other = asyncio.create_task(asyncio.Event().wait())
+    await asyncio.wait({task}, timeout=0.01)
+
+    await asyncio.wait_for(lifecycle.end(task, other), 5)
+
+    assert (task.cancelled(), other.cancelled(), dropped) == (True, True, 1)
