@@ -25,7 +25,8 @@ from shared.outcomes import RefuseReason
 COMMAS_PER_EVENT: Final = 40
 """Far more than an event has. An array with more commas than its events could have may be of tiny elements."""
 
-_LONE_SURROGATE_STAND_IN: Final = rb"\u0000"  # as long as what it stands for
+_STAND_IN: Final = b"\xff" * len(rb"\ud800")
+"""For a lone surrogate's escape: as long, let through by the split, and refused by the models just the same."""
 
 # A string that never ends is one token up to the end, and nothing is tried twice (possessive): else a body of
 # escaped quotes would be read once for each of them.
@@ -97,15 +98,8 @@ def _split_at_once(body: bytearray | bytes, is_array: bool) -> Slices:
 
 
 def _split_around_surrogates(body: bytearray, is_array: bool) -> Slices:
-    """Split where the lone surrogates have stand-ins, and take what is at the same places of the body."""
-    neutral = _neutralise(body)
-    slices: list[bytes] = []
-    end = 0
-    for part in map(bytes, _split_at_once(neutral, is_array)):
-        start = neutral.index(part, end)  # only blanks and a comma are before it
-        end = start + len(part)
-        slices.append(bytes(body[start:end]))
-    return slices
+    _neutralise(body)
+    return _split_at_once(body, is_array)
 
 
 def _is_unusual(body: bytearray, is_array: bool, max_events: int) -> bool:
@@ -136,7 +130,8 @@ def _is_json(text: bytes | bytearray) -> bool:
     except msgspec.DecodeError:
         if not _SURROGATE.search(text):
             return False
-        neutral = _neutralise(text)
+        neutral = bytearray(text)
+        _neutralise(neutral)
         return neutral != text and _is_json(neutral)
     return True
 
@@ -191,13 +186,11 @@ def _elements(text: bytes, start: int, max_events: int) -> tuple[list[bytes], in
     raise _not_json("The body is not JSON: it ends within an array")
 
 
-def _neutralise(text: bytes | bytearray) -> bytearray:
-    """A copy with stand-ins for lone surrogates. In place, as a body of escapes would make millions of pieces."""
-    neutral = bytearray(text)
-    for match in _ESCAPE.finditer(text):
+def _neutralise(body: bytearray) -> None:
+    """Put stand-ins for lone surrogates, in place: a body of escapes would make millions of pieces."""
+    for match in _ESCAPE.finditer(body):
         if match.group(1):
-            neutral[match.start() : match.end()] = _LONE_SURROGATE_STAND_IN
-    return neutral
+            body[match.start() : match.end()] = _STAND_IN
 
 
 def _bounded(slices: Slices, max_events: int) -> Slices:

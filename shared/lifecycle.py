@@ -6,6 +6,7 @@ acknowledged is delivered again. Exit status: 0 stopped as asked, 1 a fatal erro
 """
 
 import asyncio
+import ctypes
 import gc
 import signal
 import sys
@@ -20,6 +21,8 @@ EXIT_FATAL: Final = 1
 EXIT_SETTINGS: Final = 2
 
 CANCEL_AGAIN_S: Final = 0.5
+M_MMAP_THRESHOLD: Final = -3  # malloc.h
+LARGE_BLOCK_BYTES: Final = 1024 * 1024
 GC_YOUNG_OBJECTS: Final = 50_000
 
 
@@ -91,7 +94,7 @@ async def end(*tasks: asyncio.Task[Any]) -> None:
 
 
 def settle_memory() -> None:
-    """Spare the garbage collector what start-up made, and have it look at young objects less often.
+    """Spare the garbage collector what start-up made, have it look less often, and give large blocks back.
 
     A flush or a bulk makes tens of thousands of short-lived objects and hardly a cycle; with Python's
     default threshold of 700 the collector took a fifth of a collector's time. Call once, when started.
@@ -99,6 +102,10 @@ def settle_memory() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_YOUNG_OBJECTS, 20, 20)
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:  # glibc
+        # Left to itself, glibc soon keeps bodies of 20 MB on its heap, in whose holes the memory stays.
+        mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
 
 
 def run(main: Callable[[], Coroutine[Any, Any, None]], *, program: str) -> NoReturn:

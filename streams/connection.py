@@ -40,6 +40,7 @@ class Connection:
         self._jetstream = self._client.jetstream(timeout=API_TIMEOUT_S)
         self._refused: str | None = None
         self._was_opened = False
+        self._closing = False
         self.closed = asyncio.Event()
         self.detail = "not connected yet"
 
@@ -100,6 +101,7 @@ class Connection:
 
     async def close(self) -> None:
         """Send what is buffered, then disconnect. Never raises; waits 2 s at most for each."""
+        self._closing = True
         if not self._was_opened:
             return  # nats-py can't close a client that never tried to connect
         for step in (self._flush, self._client.close):  # what can't be flushed is no reason to leave it open
@@ -137,7 +139,8 @@ class Connection:
     async def _on_disconnected(self) -> None:
         self._metrics.nats_connected.set(0)
         self.detail = "disconnected"
-        self._log.warning("nats_disconnected")
+        if not self._closing:
+            self._log.warning("nats_disconnected")
 
     async def _on_reconnected(self) -> None:
         self._metrics.nats_reconnects.inc()

@@ -19,9 +19,9 @@ _LEAST_EVENTS: Final = 10_000
 _EPILOG: Final = """\
 phases:
   ceilings        PostgreSQL, JetStream, aiohttp and our own code, each alone
+  end-to-end      from the first byte sent to the last row committed
   accept          requests of 50,000 events, one at a time and four at once, until each is durable
   responsiveness  /health/live while four requests of 50,000 are under way
-  end-to-end      from the first byte sent to the last row committed
   single          one event a request on 64 connections
   freshness       from the answer to the committed row at a steady 20,000 events/s
   growth          the end-to-end rate while the tables grow; only where it is named

@@ -4,11 +4,15 @@ import io
 from collections.abc import AsyncIterator
 from typing import Any
 
+import orjson
 import pytest
 
+from shared.outcomes import DeadLetterReason
 from streams import cli
+from streams.dead_letter import DeadLetter, DeadLetters
 from streams.dead_letters_cli import DeadLetterCommands
 from streams.pace import Pace
+from streams.publisher import Publisher
 from streams.replay_cli import ReplayCommand
 from streams.settings import PublishSettings
 from streams.terminal import Ask
@@ -91,3 +95,18 @@ async def outlive_duplicate_window(collecting: Rig) -> None:
 
     await forgotten()
     await until(forgotten)
+
+
+async def park(collecting: Rig, body: bytes, **about: Any) -> None:
+    """Park anything."""
+    letter: dict[str, Any] = {
+        "source": "facebook", "reason": DeadLetterReason.UNDECODABLE, "error": "broken", "stream": collecting.stream,
+        "stream_seq": 1, "attempts": 1, "correlation_id": "c-1", "origin_id": f"m-{body!r:.20}", "index": 0,
+    }  # fmt: skip
+    letters = DeadLetters(Publisher(collecting.connection, PUBLISH, metrics=None), collecting.names)
+    await letters.park(DeadLetter(body=body, **(letter | about)))
+
+
+async def listed(collecting: Rig, *filters: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = orjson.loads(await run(collecting, "dead-letters", "list", "--json", *filters))
+    return found

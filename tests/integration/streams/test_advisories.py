@@ -1,5 +1,7 @@
 """What an operator's limit on deliveries would lose is parked, and the limit does not outlive a start."""
 
+import asyncio
+from contextlib import AsyncExitStack
 from typing import Any
 
 from nats.js.api import ConsumerConfig
@@ -7,11 +9,15 @@ from nats.js.api import ConsumerConfig
 from collectors.worker import Worker
 from shared.errors import Retryable
 from shared.events import REGISTRY
+from shared.metrics import RoleMetrics
+from streams.advisories import ExhaustedDeliveries
+from streams.connection import Connection
 from streams.dead_letter import ATTEMPTS, HOLDS, ORIGIN, REASON, DeadLetters
 from streams.definitions import definitions
+from streams.delivery import Delivery
 from streams.provision import Change, provision
 from streams.subjects import COLLECTOR
-from tests.integration.collectors.rig import Rig, until
+from tests.integration.collectors.rig import Rig, quiet, until
 from tests.integration.streams.putting_through import collect, collecting, events, run
 
 __all__ = ["collecting"]  # a fixture
@@ -94,6 +100,35 @@ async def test_a_message_that_reached_a_limit_is_a_dead_letter_its_receipt_is_co
     assert await collecting.ids() == ["a", "b"]
     receipt = await collecting.receipt(2)
     assert (receipt["accepted"], receipt["stored"], receipt["deadLettered"]) == (2, 2, 0)
+
+
+async def test_of_all_collectors_one_is_told_of_each_message(collecting: Rig) -> None:
+    for at in range(20):
+        await collecting.send(events(f"e-{at}"))
+    told: list[int] = []
+
+    async def note(delivery: Delivery) -> None:
+        assert delivery.attempts == 3
+        told.append(delivery.stream_seq)
+
+    async def all_told() -> bool:
+        return len(told) >= 20
+
+    async with AsyncExitStack() as stack:
+        for _ in range(2):
+            connection = Connection(collecting.nats(), name="test", log=quiet(), metrics=RoleMetrics("test"))
+            stack.push_async_callback(connection.close)
+            await connection.open()
+            listener = ExhaustedDeliveries(connection, collecting.stream, log=quiet())
+            watching = asyncio.create_task(listener.watch(note))
+            stack.callback(watching.cancel)
+            await listener.listening.wait()
+            await connection.client.flush()
+        subject = f"$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.{collecting.stream}.{COLLECTOR}"
+        for body in (b"nonsense", *(b'{"stream_seq":%d,"deliveries":3}' % seq for seq in (99, *range(1, 21)))):
+            await collecting.connection.client.publish(subject, body)
+        await until(all_told)
+    assert sorted(told) == list(range(1, 21))
 
 
 async def _nothing(_worker: Worker) -> None:

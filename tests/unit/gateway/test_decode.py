@@ -17,6 +17,8 @@ from gateway.problems import Refused
 
 MAX_EVENTS = 50
 LONE = b'"\\uD800"'
+STAND_IN = b'"' + decode._STAND_IN + b'"'
+"""What the split gives in its place: as long, and refused by every model, as the escape itself would be."""
 PAIR = b'"\\ud83d\\ude00"'
 
 
@@ -41,8 +43,11 @@ async def _refusal(body: bytes, *, media: MediaType = MediaType.JSON, single: bo
         (b"[1]", [b"1"]),
         (b' [ {"a" : [1, 2]} ,\n"],[" , null ] ', [b'{"a" : [1, 2]}', b'"],["', b"null"]),
         (b"[[],{}]", [b"[]", b"{}"]),
-        (b"[" + LONE + b"]", [LONE]),
-        (b'[ {"a" : ' + LONE + b"} , " + PAIR + b' , "\\\\ud800" ]', [b'{"a" : ' + LONE + b"}", PAIR, b'"\\\\ud800"']),
+        (b"[" + LONE + b"]", [STAND_IN]),
+        (
+            b'[ {"a" : ' + LONE + b"} , " + PAIR + b' , "\\\\ud800" ]',
+            [b'{"a" : ' + STAND_IN + b"}", PAIR, b'"\\\\ud800"'],
+        ),
     ],
 )
 async def test_an_array_is_split_into_its_elements_as_they_are(body: bytes, slices: list[bytes], single: bool) -> None:
@@ -193,6 +198,12 @@ _values = st.recursive(
 _forms = st.sampled_from([(",", ":"), (", ", ": "), (" ,\n", "\t:\r\n")])
 
 
+def _without_lone_surrogates(text: bytes) -> bytes:
+    neutral = bytearray(text)
+    decode._neutralise(neutral)
+    return bytes(neutral)
+
+
 @given(values=st.lists(_values, max_size=8), separators=_forms, wrapped=st.booleans())
 async def test_the_careful_way_and_the_usual_one_give_the_same_slices(
     values: list[object], separators: tuple[str, str], wrapped: bool
@@ -205,7 +216,8 @@ async def test_the_careful_way_and_the_usual_one_give_the_same_slices(
     usual = await _split(body)
     careful = [bytes(part) for part in decode._split_carefully(bytearray(body), not wrapped, MAX_EVENTS)]
 
-    assert usual == careful == slices
+    assert careful == slices
+    assert usual == [_without_lone_surrogates(part) for part in slices] or usual == slices
 
 
 @given(body=st.binary(max_size=40) | st.text(alphabet='[]{},:"\\ ud8001events', max_size=40).map(str.encode))

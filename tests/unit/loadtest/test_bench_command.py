@@ -54,7 +54,7 @@ def test_growth_to_few_rows_still_has_two_steps() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--only", "everything"], "--only: 'everything': takes one of ceilings, accept"),
+        (["--only", "everything"], "--only: 'everything': takes one of ceilings, end-to-end"),
         (["--events", "10"], "--events: '10': takes a whole number from 10000"),
         (["--rows", "many"], "--rows: 'many'"),
         (["--nonsense"], "--nonsense"),
