@@ -4,9 +4,9 @@ Invariant: a body is refused whole only where it is not JSON, is neither object 
 events, and then before anything was taken. What is wrong inside one event is that event's problem alone.
 
 msgspec splits a body at memory speed, but can't split every valid one. It refuses lone surrogate escapes:
-these are put out of its way for the splitting, and stand in the slices again. It recurses into nesting, it
-would make an object an element where an array has millions, and of two `events` keys it would drop one
-unseen: such bodies go the careful way. Both ways are slower, and linear in the body, in a thread.
+these get stand-ins, which the models refuse just the same. It recurses into nesting, it would make an object
+an element where an array has millions, and of two `events` keys it would drop one unseen: such bodies go the
+careful way. Both ways are slower, and linear in the body, in a thread.
 """
 
 import asyncio

@@ -78,7 +78,12 @@ def _copy(folder: Path) -> Path:
 
 async def _phase(tree: Path, *faults: Fault) -> Result:
     world_name = "mutant"
-    spec = WorldSpec(name=world_name, collectors={"facebook": 1, "tiktok": 1}, tree=tree)
+    spec = WorldSpec(
+        name=world_name,
+        collectors={"facebook": 1, "tiktok": 1},
+        environment={"CONSUMER_ACK_WAIT": "1000"},
+        tree=tree,
+    )
     async with World(spec, seed=SEED) as world:
         scenario = Scenario(name=world_name, faults=faults, times=1, world=world_name)
         return await run_phase(world, scenario, phase="m", seed=SEED, receipts_within_s=5.0)
