@@ -20,16 +20,20 @@ async def isolate(batch: Batch, probe: Probe) -> int:
 
     k poisons among n events take about k * log2(n) probes. Raises what `probe` raises.
     """
-    return await _bury(batch, list(batch.rows()), probe)
+    return await _bury(batch, list(batch.rows()), probe, known_bad=False)
 
 
-async def _bury(batch: Batch, tried: _Tried, probe: Probe) -> int:
-    poison = await probe([row for _, _, row in tried]) if tried else None
-    if poison is None:
-        return 0
-    if len(tried) == 1:
-        message, index, _ = tried[0]
-        batch.bury(message, index, poison)
-        return 1
+async def _bury(batch: Batch, tried: _Tried, probe: Probe, *, known_bad: bool) -> int:
+    """`known_bad`: that there is poison among these follows from what was tried before."""
+    if len(tried) == 1 or not known_bad:
+        poison = await probe([row for _, _, row in tried]) if tried else None
+        if poison is None:
+            return 0
+        if len(tried) == 1:
+            message, index, _ = tried[0]
+            batch.bury(message, index, poison)
+            return 1
     middle = len(tried) // 2
-    return await _bury(batch, tried[:middle], probe) + await _bury(batch, tried[middle:], probe)
+    buried = await _bury(batch, tried[:middle], probe, known_bad=False)
+    # Where the first half is sound, the poison is in the second, and only its halves need trying.
+    return buried + await _bury(batch, tried[middle:], probe, known_bad=buried == 0)

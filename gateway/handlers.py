@@ -78,7 +78,9 @@ class WebhookHandlers:
             body = await read_body(
                 request, ticket, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_ms / 1_000
             )
-            slices = await split(body, media, single=single, max_events=settings.max_bulk_events)
+            slices = await split(
+                body, media, single=single, max_events=settings.max_bulk_events, turn=self._intake.turn
+            )
             accepted = await self._intake.take(slices, origin)
         answer = responses.bulk(accepted, origin.correlation_id)
         self._account(accepted, answer.status, perf_counter() - started, len(body), origin)

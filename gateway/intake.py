@@ -107,9 +107,10 @@ class Intake:
         self._message_events = message_events
         self._max_reported_errors = max_reported_errors
         self._metrics = metrics
-        # One request validates in a turn of the event loop, however many there are: health checks and single
-        # events wait for one slice of a bulk, not for one of each.
-        self._turn = asyncio.Lock()
+        self.turn = asyncio.Lock()
+        """One request splits or validates in a turn of the event loop, however many there are: health checks and
+        single events wait for a piece of one bulk, not for one of each.
+        """
 
     async def take(self, slices: Slices, origin: Origin) -> Accepted:
         """Validate and publish all slices; returns when each is durable or given up. Never raises for a slice."""
@@ -119,7 +120,7 @@ class Intake:
         sending = _Sending(self, origin, accepted)
         batcher = Batcher(max_events=self._message_events, max_body_bytes=self._publisher.max_body_bytes)
         for start in range(0, len(slices), self._batch_events):
-            async with self._turn:
+            async with self.turn:
                 for index in range(start, min(start + self._batch_events, len(slices))):
                     event = bytes(slices[index])
                     verdict = self._validator.validate(event)
