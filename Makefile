@@ -25,7 +25,7 @@ define python_is_new_enough
 @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "floodgate: $(PYTHON) is $$($(PYTHON) -V 2>&1), and this needs 3.11 or newer: name another one: make PYTHON=python3.12" >&2; exit 1; }
 endef
 
-.PHONY: run test test-faults check bulk-test bench bench-growth lock clean help again
+.PHONY: run test test-faults check bulk-test bench bench-growth reference lock clean help again
 
 run: $(LOCAL) ## Start everything and keep it running (PORT=3000, DATA_DIR=.data); Ctrl-C stops it
 	@$(BIN)/python -m deploy.local run
@@ -34,6 +34,7 @@ test: $(DEV) ## Run the whole test suite, on real servers (ARGS="-k words" for s
 	$(BIN)/python -m pytest $(ARGS)
 
 test-faults: $(DEV) ## Break everything under load and settle the ledger, up to 25 minutes (ARGS=--short: 2 minutes)
+	$(BIN)/python -m pytest tests/faults
 	$(BIN)/python -m tests.faults $(ARGS)
 
 check: $(DEV) ## Formatter, linter, type checker, import rules, lock files
@@ -58,6 +59,9 @@ bench-growth: $(LOCAL) ## Measure the rate while the tables grow to 20 million r
 
 COMPILE = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate pyproject.toml
+
+reference: $(DEV) ## Write docs/settings.md and docs/metrics.md anew from the code
+	$(BIN)/python -m deploy.reference
 
 lock: $(DEV) ## Bring the lock files up to pyproject.toml (ARGS=--upgrade for newer versions of everything)
 	$(COMPILE) $(ARGS) -o requirements/runtime.txt

@@ -18,7 +18,7 @@ from tests.faults.world import ROOT, World
 SHORT_SEED: Final = 20_260_125
 PAGE: Final = ROOT / "docs" / "reliability.md"
 FULL_LIMIT_S: Final = 25 * 60.0
-SHORT_LIMIT_S: Final = 4 * 60.0
+SHORT_LIMIT_S: Final = 8 * 60.0
 LEAST_FAULTS: Final = 200
 
 
