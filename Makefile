@@ -8,6 +8,7 @@ SHELL := /bin/sh
 
 PYTHON ?= python3
 ARGS ?=
+CASES ?= 100000
 VENV := .venv
 BIN := $(VENV)/bin
 LOCAL := $(VENV)/.installed-local
@@ -25,7 +26,7 @@ define python_is_new_enough
 @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "floodgate: $(PYTHON) is $$($(PYTHON) -V 2>&1), and this needs 3.11 or newer: name another one: make PYTHON=python3.12" >&2; exit 1; }
 endef
 
-.PHONY: run test test-faults check bulk-test bench bench-growth reference lock clean help again
+.PHONY: run test test-faults test-overload fuzz check bulk-test bench bench-growth reference lock clean help again
 
 run: $(LOCAL) ## Start everything and keep it running (PORT=3000, DATA_DIR=.data); Ctrl-C stops it
 	@$(BIN)/python -m deploy.local run
@@ -36,6 +37,12 @@ test: $(DEV) ## Run the whole test suite, on real servers (ARGS="-k words" for s
 test-faults: $(DEV) ## Break everything under load and settle the ledger, up to 25 minutes (ARGS=--short: 2 minutes)
 	$(BIN)/python -m pytest tests/faults
 	$(BIN)/python -m tests.faults $(ARGS)
+
+test-overload: $(DEV) ## Load the gateway with more than it takes, in the long form: 1 minute (ARGS=-s shows the figures)
+	OVERLOAD=full $(BIN)/python -m pytest tests/overload $(ARGS)
+
+fuzz: $(DEV) ## Send CASES mutated requests to a gateway and check each answer (100000; ARGS="--seed 7")
+	$(BIN)/python -m tests.fuzz --cases $(CASES) $(ARGS)
 
 check: $(DEV) ## Formatter, linter, type checker, import rules, lock files
 	$(BIN)/ruff format --check .
@@ -73,7 +80,7 @@ clean: ## Remove .venv, caches and build results; the data in .data stays
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(LOCAL): requirements/local.txt
 	$(python_is_new_enough)

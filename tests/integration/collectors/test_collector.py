@@ -132,6 +132,29 @@ async def test_a_message_that_is_poison_whole_is_terminated_and_its_dead_letters
     assert [reason for _, reason in await letters(collecting)] == ["integrity_error"] * 2
 
 
+async def test_nothing_is_ended_before_its_dead_letters_are_durable(collecting: Rig) -> None:
+    await collecting.execute(NO_BAD_EVENTS)
+    jetstream, stream = collecting.connection.jetstream, collecting.names.dead_letters_stream
+    definition = (await jetstream.stream_info(stream)).config
+
+    async with collecting.collector() as running:
+        await until(running.is_started)  # which makes the streams that are missing
+        await jetstream.delete_stream(stream)
+        message_id = await collecting.send(events("bad-1", "good-1"))
+
+        async def it_says_so() -> bool:
+            return "no_stream" in (running.trouble() or "")
+
+        await until(it_says_so)
+        assert (await collecting.unsettled(), await collecting.ids(), await collecting.ledger()) == (1, [], {})
+
+        await jetstream.add_stream(definition)
+        await collecting.all_settled()
+
+    assert [reason for _, reason in await letters(collecting)] == ["integrity_error"]
+    assert await collecting.ledger() == {message_id: (2, 1, 0, 1)}
+
+
 async def test_data_that_postgres_can_not_hold_is_a_dead_letter_of_its_own_kind(collecting: Rig) -> None:
     nul = event("a")
     nul["data"]["user"]["name"] = "a\0b"
