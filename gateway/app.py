@@ -99,7 +99,8 @@ class Gateway:
         intake = Intake(
             validator=EventValidator(registry, max_event_bytes=MIN_MAX_PAYLOAD_BYTES - 2 * HEADERS_ROOM_BYTES),
             publisher=publisher,
-            group_commit=GroupCommit(publisher, names, max_events=settings.publish.batch_events),
+            guard=self._guard,
+            group_commit=GroupCommit(publisher, self._guard, names, max_events=settings.publish.batch_events),
             receipts=receipts,
             names=names,
             batch_events=settings.gateway.batch_events,

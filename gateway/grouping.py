@@ -14,6 +14,7 @@ from typing import Final
 
 from gateway.batching import Batch
 from shared.wire import NO_TRACE, MessageHeaders
+from streams.backlog import BacklogGuard
 from streams.publisher import Publisher
 from streams.subjects import Names
 
@@ -46,8 +47,9 @@ class _Group:
 class GroupCommit:
     """Publishes single events, those of a source in groups. One per process; lives in one event loop."""
 
-    def __init__(self, publisher: Publisher, names: Names, *, max_events: int) -> None:
+    def __init__(self, publisher: Publisher, guard: BacklogGuard, names: Names, *, max_events: int) -> None:
         self._publisher = publisher
+        self._guard = guard
         self._names = names
         self._max_events = max_events
         self._filling: dict[str, _Group] = {}
@@ -86,4 +88,5 @@ class GroupCommit:
                 received_at=group.received_at,
                 traceparent=group.traceparent,
             )
+            self._guard.book(source, group.batch.body_bytes + group.header_chars)
             await self._publisher.publish(self._names.grouped(source), group.batch.body(), headers.encode())

@@ -21,6 +21,7 @@ from shared.events import EventValidator, Rejection
 from shared.metrics import GatewayMetrics
 from shared.outcomes import PublishFailure
 from shared.wire import MessageHeaders
+from streams.backlog import BacklogGuard
 from streams.publisher import Publisher
 from streams.receipts import Receipts, RequestRecord
 from streams.subjects import Names
@@ -90,6 +91,7 @@ class Intake:
         *,
         validator: EventValidator,
         publisher: Publisher,
+        guard: BacklogGuard,
         group_commit: GroupCommit,
         receipts: Receipts,
         names: Names,
@@ -100,6 +102,7 @@ class Intake:
     ) -> None:
         self._validator = validator
         self._publisher = publisher
+        self._guard = guard
         self._group_commit = group_commit
         self._receipts = receipts
         self._names = names
@@ -167,6 +170,7 @@ class Intake:
             received_at=origin.received_at,
             traceparent=origin.traceparent,
         )
+        self._guard.book(batch.source, batch.body_bytes)
         await self._publisher.publish(self._names.events(batch.source), batch.body(), headers.encode())
         self._metrics.events_processed.labels(batch.source).inc(len(batch.events))
 

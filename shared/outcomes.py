@@ -38,6 +38,7 @@ class PublishFailure(StrEnum):
     STREAM_FULL = "stream_full"
     NO_STREAM = "no_stream"
     BROKER_ERROR = "broker_error"
+    BACKLOG = "backlog"
 
 
 class Outcome(StrEnum):

@@ -6,8 +6,10 @@ gateway stops accepting well before 1, and also when the backlog can't be seen (
 """
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import inf
 from time import monotonic
 from typing import Final
 
@@ -16,11 +18,19 @@ from nats.js.api import ConsumerInfo, StreamInfo
 from nats.js.client import JetStreamContext
 from nats.js.errors import APIError, NotFoundError
 
-from shared.errors import Retryable
+from shared.errors import NotDurable, Retryable
 from shared.logs import Logger
 from shared.metrics import GatewayMetrics
+from shared.outcomes import PublishFailure
 from streams.connection import Connection
 from streams.subjects import COLLECTOR, Names
+
+LARGEST_MESSAGE_BYTES: Final = 1024 * 1024
+SAMPLES: Final = 5
+"""Unread messages that are looked at for their size, when size can matter."""
+
+MESSAGE_OVERHEAD_BYTES: Final = 512
+"""What a stream keeps of a message beside its body: subject, headers, its own record. A group's ids come on top."""
 
 MAX_BLIND_S: Final = 30.0
 """After this long without a reading the guard closes: publishing into the unknown could evict."""
@@ -28,11 +38,16 @@ MAX_BLIND_S: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """One stream's unread messages: how many, how old the oldest is, and the share of the nearest limit."""
+    """One stream's unread messages: how many, how old the oldest is, and the share of the nearest limit.
+
+    `max_messages`, `max_bytes`: the stream's limits; infinite where it has none.
+    """
 
     messages: int
     oldest_s: float
     share: float
+    max_messages: float
+    max_bytes: float
 
 
 async def read_backlog(connection: Connection, stream: str) -> Backlog:
@@ -43,31 +58,56 @@ async def read_backlog(connection: Connection, stream: str) -> Backlog:
         info = await jetstream.stream_info(stream)
         consumer = await jetstream.consumer_info(stream, COLLECTOR)
         oldest_s = await _oldest_unread_s(jetstream, stream, info, consumer)
+        span = _span(info, consumer)
+        mean_bytes = await _mean_bytes(jetstream, stream, info, span)
     except (TimeoutError, APIError, nats.errors.Error, OSError) as error:
         raise Retryable(f"the backlog of {stream} can't be read: {error!r}") from error
     messages = (consumer.num_pending or 0) + (consumer.num_ack_pending or 0)
-    return Backlog(messages, oldest_s, _share(info, consumer, oldest_s))
+    return Backlog(
+        messages,
+        oldest_s,
+        _share(info, span, mean_bytes, oldest_s),
+        _limit(info.config.max_msgs),
+        _limit(info.config.max_bytes),
+    )
 
 
-def _share(info: StreamInfo, consumer: ConsumerInfo, oldest_s: float) -> float:
-    """The largest of: unread span by count, unread bytes, and age, each over its limit.
+def _limit(value: int | None) -> float:
+    return float(value) if value is not None and value > 0 else inf
 
-    The span from the oldest unread message to the newest counts whole, messages in it that are stored
-    already too: eviction goes by position. Bytes are taken at the stream's mean.
+
+def _share(info: StreamInfo, span: int, mean_bytes: float, oldest_s: float) -> float:
+    """The largest of: unread span by count, by bytes, and age, each over its limit."""
+    config = info.config
+    max_age_s = config.max_age if config.max_age and config.max_age > 0 else inf
+    return max(span / _limit(config.max_msgs), span * mean_bytes / _limit(config.max_bytes), oldest_s / max_age_s)
+
+
+def _span(info: StreamInfo, consumer: ConsumerInfo) -> int:
+    """Messages from the oldest unread one to the newest; those between that are stored already count too, as
+    eviction goes by position.
     """
-    state, config = info.state, info.config
     floor = consumer.ack_floor.stream_seq if consumer.ack_floor else 0
     has_unread = (consumer.num_pending or 0) + (consumer.num_ack_pending or 0) > 0
-    span = min(state.messages, state.last_seq - floor) if has_unread else 0
-    mean_bytes = state.bytes / state.messages if state.messages else 0.0
-    shares = [0.0]
-    if config.max_msgs and config.max_msgs > 0:
-        shares.append(span / config.max_msgs)
-    if config.max_bytes and config.max_bytes > 0:
-        shares.append(span * mean_bytes / config.max_bytes)
-    if config.max_age and config.max_age > 0:
-        shares.append(oldest_s / config.max_age)
-    return max(shares)
+    return min(info.state.messages, info.state.last_seq - floor) if has_unread else 0
+
+
+async def _mean_bytes(jetstream: JetStreamContext, stream: str, info: StreamInfo, span: int) -> float:
+    """Bytes of an unread message: the stream's mean, or that of a few unread ones where it is larger.
+
+    A stream whose stored messages were small and whose unread ones are large has a mean that says too little.
+    """
+    state = info.state
+    mean = state.bytes / state.messages if state.messages else 0.0
+    if span * LARGEST_MESSAGE_BYTES < _limit(info.config.max_bytes) / 2:
+        return mean  # whatever they are, there is room
+    sizes = []
+    for at in range(SAMPLES):
+        with suppress(NotFoundError):  # deleted by hand
+            message = await jetstream.get_msg(stream, seq=state.last_seq - at * (span - 1) // SAMPLES, direct=True)
+            headers = sum(len(name) + len(value) for name, value in (message.headers or {}).items())
+            sizes.append(len(message.data or b"") + headers)
+    return max([mean, *([sum(sizes) / len(sizes)] if sizes else [])])
 
 
 async def _oldest_unread_s(jetstream: JetStreamContext, stream: str, info: StreamInfo, consumer: ConsumerInfo) -> float:
@@ -82,11 +122,24 @@ async def _oldest_unread_s(jetstream: JetStreamContext, stream: str, info: Strea
     return max(0.0, (datetime.now(UTC) - message.time).total_seconds()) if message.time else 0.0
 
 
+@dataclass(slots=True)
+class _Published:
+    """What this process has published to a stream since its backlog was read."""
+
+    messages: int = 0
+    bytes: int = 0
+
+    def add(self, messages: int, more_bytes: int) -> None:
+        self.messages += messages
+        self.bytes += more_bytes
+
+
 class BacklogGuard:
     """Watches the backlog of every source's stream and says whether more may be published.
 
     Closes when a stream's share reaches `close_at`, opens again below `open_at` (so it does not flap),
-    and closes as well when it has not been able to see for MAX_BLIND_S.
+    and closes as well when it has not been able to see for MAX_BLIND_S. What is published between two
+    readings is added to the last one (`book`).
     """
 
     def __init__(
@@ -111,6 +164,9 @@ class BacklogGuard:
         self._clock = clock
         self._seen_at: float | None = None
         self._full: frozenset[str] = frozenset()
+        self._stop_at = (close_at + 1) / 2
+        self._backlogs: dict[str, Backlog] = {}
+        self._since = {source: _Published() for source in self._sources}
 
     @property
     def reason(self) -> str | None:
@@ -123,8 +179,31 @@ class BacklogGuard:
             return f"the collectors are too far behind on {', '.join(sorted(self._full))}"
         return None
 
+    def book(self, source: str, body_bytes: int) -> None:
+        """Count a message that is about to be published.
+
+        Raises NotDurable where, with all that was published since the backlog was read, it could come near
+        to evicting an unread one: a request that was let in before is then stopped in its middle.
+        """
+        since = self._since[source]
+        since.add(1, body_bytes + MESSAGE_OVERHEAD_BYTES)
+        share = self._share(source)
+        if share >= self._close_at:
+            self._close_for(self._full | {source})
+        if share >= self._stop_at:
+            since.add(-1, -body_bytes - MESSAGE_OVERHEAD_BYTES)
+            raise NotDurable(PublishFailure.BACKLOG, f"the collectors are too far behind on {source}")
+
+    def _share(self, source: str) -> float:
+        """The share as it was read, and what was published since: an upper bound for this gateway's part."""
+        backlog, since = self._backlogs.get(source), self._since[source]
+        if backlog is None:
+            return 0.0
+        return backlog.share + max(since.messages / backlog.max_messages, since.bytes / backlog.max_bytes)
+
     async def look(self) -> None:
         """Read all backlogs once, and open or close. Never raises; a failed reading is logged."""
+        before = {source: (since.messages, since.bytes) for source, since in self._since.items()}
         try:
             backlogs = {
                 source: await read_backlog(self._connection, self._names.stream(source)) for source in self._sources
@@ -133,12 +212,18 @@ class BacklogGuard:
             self._log.warning("backlog_unreadable", error=str(error))
             return
         self._seen_at = self._clock()
+        self._backlogs = backlogs
         full = set()
         for source, backlog in backlogs.items():
+            messages, held_bytes = before[source]
+            self._since[source].add(-messages, -held_bytes)  # these are in the reading
             self._metrics.backlog_messages.labels(source).set(backlog.messages)
             self._metrics.backlog_share.labels(source).set(backlog.share)
             if backlog.share >= (self._open_at if source in self._full else self._close_at):
                 full.add(source)
+        self._close_for(frozenset(full))
+
+    def _close_for(self, full: frozenset[str]) -> None:
         if full != self._full:
             self._log.warning("backlog_guard_changed", closed_for=sorted(full))
-        self._full = frozenset(full)
+        self._full = full

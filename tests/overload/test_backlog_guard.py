@@ -27,7 +27,8 @@ LIMITS = {
     "BACKLOG_INTERVAL": "50",
     "LOG_LEVEL": "info",
 }
-CLOSES_AT, KEEPS = 200, 400
+# At half of 400, or a little before: what is published during a reading counts twice until the next one.
+CLOSES_AT, KEEPS = 180, 400
 STILL_REFUSED = 20
 BLIND_WITHIN_S = 45.0
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shared.errors import Retryable
+from shared.errors import NotDurable, Retryable
 from shared.logs import Logger
 from shared.metrics import GatewayMetrics
 from streams.backlog import MAX_BLIND_S, BacklogGuard, read_backlog
@@ -31,6 +31,9 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now_s
+
+
+Guarding = Callable[[Connection, Clock], BacklogGuard]
 
 
 @pytest.fixture
@@ -122,6 +125,30 @@ class TestBytes:
         await publish(connection, names, 5, size=10_000)
         assert (await read_backlog(connection, names.stream(SOURCE))).share == pytest.approx(0.5, abs=0.01)
 
+    async def test_large_unread_messages_are_not_taken_for_the_small_stored_ones_before_them(
+        self, connection: Connection, names: Names
+    ) -> None:
+        await publish(connection, names, 60, size=10)
+        await store(connection, names, 60)
+        await publish(connection, names, 5, size=10_000)
+        assert (await read_backlog(connection, names.stream(SOURCE))).share >= 0.5
+
+    async def test_what_is_published_after_a_reading_counts_before_the_next_one(
+        self, connection: Connection, guarding: Guarding
+    ) -> None:
+        watched = guarding(connection, Clock())
+        await watched.look()
+        for _ in range(8):  # 84 of 100 KB: no new request from 80 % on
+            assert watched.reason is None
+            watched.book(SOURCE, 10_000)
+        assert watched.reason is not None
+        with pytest.raises(NotDurable, match="too far behind on facebook"):  # and no more of those inside from 90 %
+            watched.book(SOURCE, 10_000)
+
+        await watched.look()  # nothing of it is in the stream
+
+        assert watched.reason is None
+
 
 @pytest.mark.usefixtures("streams")
 class TestAge:
@@ -156,9 +183,6 @@ async def test_what_is_missing_can_not_be_read(
         await connection.jetstream.delete_consumer(names.stream(SOURCE), COLLECTOR)
     with pytest.raises(Retryable, match=f"the backlog of {names.stream(SOURCE)} can't be read"):
         await read_backlog(connection, names.stream(SOURCE))
-
-
-Guarding = Callable[[Connection, Clock], BacklogGuard]
 
 
 @pytest.fixture
