@@ -11,6 +11,7 @@ import uuid
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from time import perf_counter
 from typing import Final
 
 from gateway.batching import Batch, Batcher
@@ -25,6 +26,9 @@ from streams.backlog import BacklogGuard
 from streams.publisher import Publisher
 from streams.receipts import Receipts, RequestRecord
 from streams.subjects import Names
+
+MAX_TURN_S: Final = 0.001
+"""A turn of the event loop ends with the first full message after this, if not with BATCH_SIZE events."""
 
 MAX_UNACKNOWLEDGED: Final = 64
 """Messages of one request on their way at once: enough to hide the disk, few enough to share the broker."""
@@ -122,15 +126,10 @@ class Intake:
         accepted = Accepted(len(slices), self._max_reported_errors)
         sending = _Sending(self, origin, accepted)
         batcher = Batcher(max_events=self._message_events, max_body_bytes=self._publisher.max_body_bytes)
-        for start in range(0, len(slices), self._batch_events):
+        done = 0
+        while done < len(slices):
             async with self.turn:
-                for index in range(start, min(start + self._batch_events, len(slices))):
-                    event = bytes(slices[index])
-                    verdict = self._validator.validate(event)
-                    if isinstance(verdict, Rejection):
-                        self._reject(accepted, index, verdict)
-                    elif (full := batcher.add(verdict, index, event)) is not None:
-                        sending.start(full)
+                done = self._take_some(slices, done, accepted, batcher, sending)
             await sending.room()
         for batch in batcher.rest():
             sending.start(batch)
@@ -139,6 +138,21 @@ class Intake:
             await self._record(origin, accepted)
         accepted.failures.sort(key=lambda failure: failure.index)
         return accepted
+
+    def _take_some(self, slices: Slices, start: int, accepted: Accepted, batcher: Batcher, sending: "_Sending") -> int:
+        """Validate and start to send what one turn of the event loop has time for; where the next one begins."""
+        turn_ends_at = perf_counter() + MAX_TURN_S
+        end = min(start + self._batch_events, len(slices))
+        for index in range(start, end):
+            event = bytes(slices[index])
+            verdict = self._validator.validate(event)
+            if isinstance(verdict, Rejection):
+                self._reject(accepted, index, verdict)
+            elif (full := batcher.add(verdict, index, event)) is not None:
+                sending.start(full)
+                if perf_counter() > turn_ends_at:
+                    return index + 1
+        return end
 
     async def _take_one(self, event: bytes, origin: Origin) -> Accepted:
         """A single event goes with others that came at the same time; its message says whose it is."""

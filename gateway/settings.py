@@ -18,7 +18,11 @@ class GatewaySettings(Settings):
         description="Gateway processes that share the port; limits in flight are for each",
     )
     batch_events: int = Field(
-        1_000, ge=1, le=50_000, alias="BATCH_SIZE", description="Events validated between two turns of the event loop"
+        1_000,
+        ge=1,
+        le=50_000,
+        alias="BATCH_SIZE",
+        description="Events validated between two turns of the event loop, at most",
     )
     max_bulk_events: Count = Field(50_000, alias="MAX_BULK_EVENTS", description="Events in a request, at most")
     max_body_bytes: Count = Field(

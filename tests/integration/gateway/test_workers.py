@@ -38,6 +38,7 @@ async def workers(nats_url: str, **changes: str) -> AsyncIterator[tuple[Process,
     )
     url = f"http://127.0.0.1:{port}"
     try:
+        await eventually(lambda: len(listening(process)) == WORKERS)
         await eventually(lambda: are_ready(url))
         yield process, url
     finally:
@@ -47,6 +48,15 @@ async def workers(nats_url: str, **changes: str) -> AsyncIterator[tuple[Process,
         await process.communicate()
         await asyncio.to_thread(psutil.wait_procs, children, WAIT_S)
         await delete_streams(nats_url, prefix)
+
+
+def listening(process: Process) -> list[int]:
+    """The workers that take connections already."""
+    return [
+        worker.pid
+        for worker in psutil.Process(process.pid).children()
+        if any(connection.status == psutil.CONN_LISTEN for connection in worker.net_connections("tcp"))
+    ]
 
 
 async def are_ready(url: str) -> bool:
@@ -79,7 +89,7 @@ async def test_any_worker_tells_the_metrics_of_all(nats_url: str) -> None:
                 aiohttp.ClientSession() as session,
                 session.post(f"{url}/webhook/events", data=text(facebook()), headers=JSON) as answer,
             ):
-                assert answer.status == 200
+                assert answer.status == 200, await answer.text()
 
         told = [await metric(url, "gateway_bulk_events_processed_total{") for _ in range(8)]
 
