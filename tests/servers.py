@@ -15,6 +15,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -42,7 +43,7 @@ def free_port() -> int:
     raise RuntimeError(f"no free port from {LOWEST_PORT} to {HIGHEST_PORT}")
 
 
-class Server:
+class Server(ABC):
     """One process on a port, with a log. `NatsServer` and `PostgresServer` say which."""
 
     stop_signal = signal.SIGTERM
@@ -107,11 +108,13 @@ class Server:
     def _choose_ports(self) -> None:
         self.port = free_port()
 
+    @abstractmethod
     def _command(self) -> tuple[str, ...]:
-        raise NotImplementedError
+        """What starts it."""
 
+    @abstractmethod
     def _is_ready(self) -> bool:
-        raise NotImplementedError
+        """Whether clients are served."""
 
     def _try_to_start(self) -> bool:
         with self._log.open("ab") as log:
