@@ -3,10 +3,10 @@
 Invariant: a body is refused whole only where it is not JSON, is neither object nor array, or has too many
 events, and then before anything was taken. What is wrong inside one event is that event's problem alone.
 
-msgspec splits a body at memory speed, but can't split every valid one. It refuses lone surrogate escapes:
-these get stand-ins, which the models refuse just the same. It recurses into nesting, it would make an object
-an element where an array has millions, and of two `events` keys it would drop one unseen: such bodies go the
-careful way. Both ways are slower, and linear in the body, in a thread.
+msgspec splits a body at memory speed, a large one in pieces (`gateway.pieces`), but can't split every valid one. It
+refuses lone surrogate escapes: these get stand-ins, which the models refuse just the same. It recurses into nesting, it
+would make an object an element where an array has millions, and of two `events` keys it would drop one unseen: such
+bodies go the careful way. Both ways are slower, and linear in the body, in a thread.
 """
 
 import asyncio
@@ -20,22 +20,17 @@ from typing import Final
 import msgspec
 
 from gateway.body import MediaType
+from gateway.pieces import split_in_pieces
 from gateway.problems import Refused
+from gateway.surrogates import SURROGATE, neutralise
 from shared.outcomes import RefuseReason
 
 COMMAS_PER_EVENT: Final = 40
 """Far more than an event has. An array with more commas than its events could have may be of tiny elements."""
 
-_STAND_IN: Final = b"\xff" * len(rb"\ud800")
-"""For a lone surrogate's escape: as long, let through by the split, and refused by the models just the same."""
-
 # A string that never ends is one token up to the end, and nothing is tried twice (possessive): else a body of
 # escaped quotes would be read once for each of them.
 _TOKEN: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[\]{},]', re.DOTALL)
-_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
-_ESCAPE: Final = re.compile(
-    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
-)
 LARGE_BODY_BYTES: Final = 256 * 1024
 
 _JSON_BLANKS: Final = b" \t\r\n"
@@ -61,8 +56,8 @@ async def split(
     """The events' JSON texts, in order. They point into `body`, which must not change while they live.
 
     `single`: an object is one event; otherwise it must be `{"events": [...]}`. A line of NDJSON is not
-    looked at here, so a broken one is one broken event. `turn`: held while a large body is split, which takes
-    20 MB some 15 ms. Raises Refused: 400, or 413 over `max_events`.
+    looked at here, so a broken one is one broken event. `turn`: held while a piece of a large body is split, so
+    that requests take turns. Raises Refused: 400, or 413 over `max_events`.
     """
     if media is MediaType.NDJSON:
         lines = [match.group() for match in islice(_LINE.finditer(body), max_events + 1)]
@@ -77,6 +72,10 @@ async def split(
     if start not in {b"{", b"["}:
         raise _not_json("The body is not JSON, or its JSON is neither an object nor an array")
     is_array = start == b"["
+    if turn is not None and len(body) > LARGE_BODY_BYTES:
+        slices = await split_in_pieces(body, is_array=is_array, max_events=max_events, turn=turn)
+        if slices is not None:
+            return _bounded(slices, max_events)
     if not _is_unusual(body, is_array, max_events):
         try:
             return _bounded(await _split_usual(body, is_array, turn), max_events)
@@ -90,7 +89,7 @@ async def _split_usual(body: bytearray, is_array: bool, turn: asyncio.Lock | Non
         async with turn if turn is not None and len(body) > LARGE_BODY_BYTES else nullcontext():
             return _split_at_once(body, is_array)
     except Refused:
-        if not _SURROGATE.search(body):
+        if not SURROGATE.search(body):
             raise
     return await asyncio.to_thread(_split_around_surrogates, body, is_array)
 
@@ -105,7 +104,7 @@ def _split_at_once(body: bytearray | bytes, is_array: bool) -> Slices:
 
 
 def _split_around_surrogates(body: bytearray, is_array: bool) -> Slices:
-    _neutralise(body)
+    neutralise(body)
     return _split_at_once(body, is_array)
 
 
@@ -135,10 +134,10 @@ def _is_json(text: bytes | bytearray) -> bool:
     except RecursionError:
         return True  # nested deeper than anything here reads; the validator refuses the event it is in
     except msgspec.DecodeError:
-        if not _SURROGATE.search(text):
+        if not SURROGATE.search(text):
             return False
         neutral = bytearray(text)
-        _neutralise(neutral)
+        neutralise(neutral)
         return neutral != text and _is_json(neutral)
     return True
 
@@ -191,13 +190,6 @@ def _elements(text: bytes, start: int, max_events: int) -> tuple[list[bytes], in
                 return elements, token.end()
             begin = token.end()
     raise _not_json("The body is not JSON: it ends within an array")
-
-
-def _neutralise(body: bytearray) -> None:
-    """Put stand-ins for lone surrogates, in place: a body of escapes would make millions of pieces."""
-    for match in _ESCAPE.finditer(body):
-        if match.group(1):
-            body[match.start() : match.end()] = _STAND_IN
 
 
 def _bounded(slices: Slices, max_events: int) -> Slices:

@@ -14,10 +14,12 @@ from gateway import decode
 from gateway.body import MediaType
 from gateway.decode import split
 from gateway.problems import Refused
+from gateway.surrogates import STAND_IN as STAND_IN_BYTES
+from gateway.surrogates import neutralise
 
 MAX_EVENTS = 50
 LONE = b'"\\uD800"'
-STAND_IN = b'"' + decode._STAND_IN + b'"'
+STAND_IN = b'"' + STAND_IN_BYTES + b'"'
 """What the split gives in its place: as long, and refused by every model, as the escape itself would be."""
 PAIR = b'"\\ud83d\\ude00"'
 
@@ -200,7 +202,7 @@ _forms = st.sampled_from([(",", ":"), (", ", ": "), (" ,\n", "\t:\r\n")])
 
 def _without_lone_surrogates(text: bytes) -> bytes:
     neutral = bytearray(text)
-    decode._neutralise(neutral)
+    neutralise(neutral)
     return bytes(neutral)
 
 
