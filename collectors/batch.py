@@ -11,7 +11,7 @@ from typing import Final
 from collectors.rows import EventRows, RowBuilder
 from shared.errors import Poison
 from shared.outcomes import DeadLetterReason
-from shared.wire import CORRELATION_ID, EVENTS, MESSAGE_ID, RECEIVED_AT, MessageHeaders, encode_body, ungroup
+from shared.wire import CORRELATION_ID, EVENTS, MESSAGE_ID, RECEIVED_AT, SENDER, MessageHeaders, encode_body, ungroup
 from streams.dead_letter import DeadLetter
 from streams.delivery import Delivery
 
@@ -35,6 +35,7 @@ class Message:
     message_id: str
     correlation_id: str
     events: int
+    sender: str | None = None
     rows: list[EventRows | None] = field(default_factory=list)
     dead: dict[int, Poison] = field(default_factory=dict)
     body: bytes = b""
@@ -112,6 +113,7 @@ def _unread(delivery: Delivery, headers: Mapping[str, str], body: bytes) -> Mess
         message_id if _is_sane(message_id) else f"{delivery.stream}:{delivery.stream_seq}",
         correlation_id if _is_sane(correlation_id) else UNKNOWN_CORRELATION_ID,
         events=int(events) if is_count else 1,
+        sender=sender if _is_sane(sender := headers.get(SENDER, "")) else None,
         body=body,
     )
 

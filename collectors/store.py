@@ -227,6 +227,7 @@ class Store:
             list(inserted),
             [message.events - count - message.dead_events for message, count in zip(messages, inserted, strict=True)],
             [message.dead_events for message in messages],
+            [message.sender for message in messages],
         )
         new_ids = {row[0] for row in new}
         return tuple(message.message_id in new_ids for message in messages)

@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 
 from collectors.settings import CollectorSettings, DatabaseSettings
 from deploy.local.settings import LocalSettings
-from gateway.settings import GatewaySettings
+from gateway.settings import AccessSettings, GatewaySettings
 from shared.events import SOURCES
 from shared.metrics import CollectorMetrics, GatewayMetrics, RoleMetrics
 from shared.outcomes import DeadLetterReason, Outcome, PublishFailure, RefuseReason, RejectReason
@@ -37,6 +37,7 @@ class Section:
 
 SECTIONS: Final = (
     Section("Gateway", GatewaySettings, "Read by the gateway: HTTP, limits, and PostgreSQL for receipts."),
+    Section("Access", AccessSettings, "Read by the gateway: who may post and read. docs/security.md has it in whole."),
     Section("Collectors", CollectorSettings, "Read by each collector: how it flushes, and its ops port."),
     Section("PostgreSQL", DatabaseSettings, "Read by the collectors and by `python -m collectors.migrate`."),
     Section("NATS", NatsSettings, "Read by the gateway, the collectors and `python -m streams`: the connection."),
@@ -58,6 +59,7 @@ LABEL_VALUES: Final[Mapping[str, str]] = {
     "route": "the webhook routes as they are written in the API; `none` for any other",
     "status": "HTTP status codes",
     "outcome": " ".join(f"`{outcome}`" for outcome in Outcome),
+    "sender": "the names of the senders; `anyone` where the gateway runs open",
     "result": "`stored` `isolated` `retried`",
 }
 REASONS: Final = {

@@ -3,8 +3,9 @@
 import argparse
 import os
 
+from gateway import keys, senders
 from gateway.app import AllSettings, Gateway
-from gateway.settings import GatewaySettings
+from gateway.settings import AccessSettings, GatewaySettings
 from gateway.workers import WORKER, run_workers, stop_with_parent
 from shared import lifecycle, logs
 from shared.events import REGISTRY
@@ -15,12 +16,17 @@ from streams.settings import NatsSettings, PublishSettings, StreamSettings
 
 def main() -> None:
     """Serve until SIGTERM or SIGINT. Exits 0; 1 for a fatal error; 2 for a wrong setting."""
-    argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         prog="gateway",
         description="Receives webhooks and makes their events durable in JetStream. "
         "Everything is set by environment variables: see docs/settings.md.",
-    ).parse_args()
-    lifecycle.run(_run, program="gateway")
+    )
+    keys.add_command(parser.add_subparsers(title="commands", metavar="[keys]"))
+    arguments = parser.parse_args()
+    if (command := getattr(arguments, "command", None)) is not None:
+        command(arguments)
+    else:
+        lifecycle.run(_run, program="gateway")
 
 
 async def _run() -> None:
@@ -30,7 +36,11 @@ async def _run() -> None:
         nats=NatsSettings.load(),
         streams=StreamSettings.load(),
         publish=PublishSettings.load(),
+        access=AccessSettings.load(),
     )
+    settings.access.refuse_unsafe(settings.gateway.host)
+    known = settings.access.senders
+    allowed = senders.load(known, REGISTRY.sources, os.environ) if known is not None else None
     shutdown = lifecycle.Shutdown()
     shutdown.listen()
     if WORKER in os.environ:
@@ -38,7 +48,10 @@ async def _run() -> None:
     elif settings.gateway.workers > 1:
         await run_workers(settings.gateway.workers, shutdown=shutdown, log=log)
         return
-    await Gateway(settings, registry=REGISTRY, shutdown=shutdown, log=log, metrics=GatewayMetrics()).run()
+    gateway = Gateway(
+        settings, registry=REGISTRY, shutdown=shutdown, log=log, metrics=GatewayMetrics(), senders=allowed
+    )
+    await gateway.run()
 
 
 if __name__ == "__main__":

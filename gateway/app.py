@@ -7,6 +7,7 @@ finished and flushed, and only then are connections closed.
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,18 +15,23 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from gateway import problems
+from gateway.access import Access
 from gateway.admission import Admission
 from gateway.grouping import GroupCommit
 from gateway.handlers import WebhookHandlers
 from gateway.intake import Intake
+from gateway.listener import Limits, Listener
+from gateway.rates import Rates
 from gateway.receipts import ReceiptReader
-from gateway.settings import GatewaySettings
+from gateway.scopes import Scope
+from gateway.senders import Senders
+from gateway.settings import AccessSettings, GatewaySettings
 from shared.errors import Fatal
 from shared.events import EventValidator, Registry
 from shared.lifecycle import Shutdown, first_of, repeat, settle_memory
 from shared.logs import Logger
 from shared.metrics import GatewayMetrics
-from shared.ops import Check, add_routes
+from shared.ops import Check, add_health_routes, add_metrics_route
 from shared.outcomes import RefuseReason
 from streams.backlog import BacklogGuard
 from streams.connection import Connection
@@ -48,6 +54,7 @@ class AllSettings:
     nats: NatsSettings
     streams: StreamSettings
     publish: PublishSettings
+    access: AccessSettings
 
 
 class Gateway:
@@ -61,6 +68,7 @@ class Gateway:
         shutdown: Shutdown,
         log: Logger,
         metrics: GatewayMetrics,
+        senders: Senders | None = None,
     ) -> None:
         self._settings = settings
         self._registry = registry
@@ -70,6 +78,7 @@ class Gateway:
         self._provisioned = False
         self.listening = asyncio.Event()
         self.url = ""
+        self.internal_url = ""
         names = Names(settings.streams.prefix)
         self._connection = Connection(settings.nats, name="floodgate-gateway", log=log, metrics=metrics)
         publisher = Publisher(self._connection, settings.publish, metrics=metrics)
@@ -97,7 +106,12 @@ class Gateway:
             metrics=metrics,
         )
         intake = Intake(
-            validator=EventValidator(registry, max_event_bytes=MIN_MAX_PAYLOAD_BYTES - 2 * HEADERS_ROOM_BYTES),
+            validator=EventValidator(
+                registry,
+                max_event_bytes=MIN_MAX_PAYLOAD_BYTES - 2 * HEADERS_ROOM_BYTES,
+                max_nesting=settings.gateway.max_nesting,
+                max_string_chars=settings.gateway.max_string_chars,
+            ),
             publisher=publisher,
             guard=self._guard,
             group_commit=GroupCommit(publisher, self._guard, names, max_events=settings.publish.batch_events),
@@ -108,45 +122,73 @@ class Gateway:
             max_reported_errors=settings.gateway.max_reported_errors,
             metrics=metrics,
         )
+        self._access = Access(senders, tolerance_s=settings.access.signature_tolerance_ms / 1_000)
         handlers = WebhookHandlers(
             settings=settings.gateway,
+            access=self._access,
+            rates=Rates(window_s=settings.access.rate_window_ms // 1_000),
             admission=self._admission,
             intake=intake,
             receipts=self._reader,
             log=log,
             metrics=metrics,
         )
-        self.app = web.Application(middlewares=[_counted(metrics), problems.middleware(log, metrics)])
+        self.app = self._application()
+        self.internal_app = self.app if settings.access.internal_port is None else self._application()
         handlers.add_routes(self.app)
-        add_routes(self.app, checks=self._checks, registry=metrics.exposed)
+        handlers.add_read_routes(self.internal_app)
+        for app in {self.app, self.internal_app}:
+            add_health_routes(app, checks=self._checks)
+        add_metrics_route(self.internal_app, registry=metrics.exposed, allowed=self._may_read_metrics)
 
     async def run(self) -> None:
         """Serve until asked to stop, then drain. Raises Fatal where the port is taken or NATS refuses."""
-        # A signature is over the raw body, and our own decoding is bounded: aiohttp must not decompress.
-        runner = web.AppRunner(self.app, auto_decompress=False, access_log=None, shutdown_timeout=1)
-        await runner.setup()
-        try:
-            await self._listen(runner)
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._connection.close)
+            stack.push_async_callback(self._reader.close)
+            await self._listen(stack)
             await first_of(self._stay_connected(), self._drained())
-        finally:
-            await runner.cleanup()
-            await self._reader.close()
-            await self._connection.close()
 
-    async def _listen(self, runner: web.AppRunner) -> None:
-        host, port = self._settings.gateway.host, self._settings.gateway.port
-        try:
-            await web.TCPSite(runner, host, port, reuse_port=self._settings.gateway.workers > 1).start()
-        except OSError as error:
-            raise Fatal(
-                f"can't listen on {host}:{port}: {error.strerror or error}. Set PORT to a free port, or stop "
-                "what is using this one"
-            ) from error
-        bound = runner.addresses[0]
-        self.url = f"http://[{bound[0]}]:{bound[1]}" if ":" in bound[0] else f"http://{bound[0]}:{bound[1]}"
-        self._log.info("gateway_listening", url=self.url)
+    async def _listen(self, stack: AsyncExitStack) -> None:
+        settings, access = self._settings.gateway, self._settings.access
+        self.url = await self._open(stack, self.app, settings.host, settings.port)
+        self.internal_url = self.url
+        if access.internal_port is not None:
+            self.internal_url = await self._open(stack, self.internal_app, access.internal_host, access.internal_port)
+        self._log.info("gateway_listening", url=self.url, internal_url=self.internal_url)
+        if self._access.is_open:
+            self._log.warning(
+                "gateway_open", hint="anyone who can reach it may post and read: AUTH in docs/security.md"
+            )
         settle_memory()
         self.listening.set()
+
+    async def _open(self, stack: AsyncExitStack, app: web.Application, host: str, port: int) -> str:
+        """Listen on one address; its URL."""
+        settings = self._settings.gateway
+        runner = web.AppRunner(app, shutdown_timeout=1)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        limits = Limits(
+            max_connections=settings.max_connections,
+            max_headers=settings.max_headers,
+            max_header_bytes=settings.max_header_bytes,
+            idle_timeout_s=settings.idle_timeout_ms / 1_000,
+        )
+        shared = settings.workers > 1
+        listener = Listener(runner, host, port, limits=limits, shared=shared, metrics=self._metrics)
+        await listener.start()
+        return listener.name
+
+    def _application(self) -> web.Application:
+        app = web.Application(middlewares=[_counted(self._metrics), problems.middleware(self._log, self._metrics)])
+        app.on_response_prepare.append(_hardened)
+        return app
+
+    def _may_read_metrics(self, request: web.Request) -> None:
+        """On an internal port whoever reaches it may; on the public one it takes the scope to read."""
+        if self.internal_app is self.app:
+            self._access.require(request, Scope.READ)
 
     async def _stay_connected(self) -> None:
         await self._connection.open()
@@ -191,6 +233,10 @@ class Gateway:
             "streams": Check(self._provisioned, "provisioned" if self._provisioned else "not provisioned yet"),
             "backlog": Check(backlog is None, backlog or "within limits"),
         }
+
+
+async def _hardened(_request: web.Request, answer: web.StreamResponse) -> None:
+    problems.harden(answer)
 
 
 def _counted(metrics: GatewayMetrics) -> Middleware:

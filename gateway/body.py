@@ -11,12 +11,14 @@ from typing import Final
 from aiohttp import ClientConnectionError, web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from gateway.access import Caller
 from gateway.admission import Ticket
 from gateway.decompress import CODINGS, BrokenEncoding, Decompressor
 from gateway.problems import Refused
 from shared.outcomes import RefuseReason
 
 _BOM: Final = b"\xef\xbb\xbf"
+_PIECE_BYTES: Final = 64 * 1024
 
 
 class MediaType(Enum):
@@ -50,13 +52,15 @@ def media_type(request: web.Request) -> MediaType:
     return found
 
 
-async def read_body(request: web.Request, ticket: Ticket, *, max_bytes: int, timeout_s: float) -> bytearray:
-    """The whole body, decompressed. Waits for the sender.
+async def read_body(
+    request: web.Request, ticket: Ticket, caller: Caller, *, max_bytes: int, timeout_s: float
+) -> bytearray:
+    """The whole body, its signature checked, then decompressed. Waits for the sender.
 
-    Raises Refused: 400 broken encoding, 408 too slow, 413 over `max_bytes`, 415 unknown coding, 503 over
-    the cap of bytes in flight.
+    Raises Refused: 400 broken encoding, 401 wrong signature, 408 too slow, 413 over `max_bytes`, 415 unknown coding,
+    503 over the cap of bytes in flight.
     """
-    decompressor = _decompressor(request)
+    decompressor, seal = _decompressor(request), caller.seal
     announced = request.content_length or 0
     if announced > max_bytes:
         raise _too_large(max_bytes)
@@ -65,7 +69,9 @@ async def read_body(request: web.Request, ticket: Ticket, *, max_bytes: int, tim
     try:
         async with asyncio.timeout(timeout_s):
             async for chunk in request.content.iter_any():
-                if decompressor is None:
+                if seal is not None:
+                    seal.feed(chunk)
+                if decompressor is None or seal is not None:
                     body += chunk
                     fits = len(body) <= max_bytes
                 else:
@@ -73,6 +79,9 @@ async def read_body(request: web.Request, ticket: Ticket, *, max_bytes: int, tim
                 if not fits:
                     raise _too_large(max_bytes)
                 ticket.book(len(body))
+            caller.check()
+            if decompressor is not None and seal is not None:
+                body = await _decompressed(body, decompressor, ticket, max_bytes)
         if decompressor is not None:
             decompressor.finish()
     except BrokenEncoding as error:
@@ -88,6 +97,17 @@ async def read_body(request: web.Request, ticket: Ticket, *, max_bytes: int, tim
         raise _bad_request(f"The body could not be read: {error}") from error
     if body.startswith(_BOM):
         del body[: len(_BOM)]
+    return body
+
+
+async def _decompressed(raw: bytearray, decompressor: Decompressor, ticket: Ticket, max_bytes: int) -> bytearray:
+    """A body whose signature was checked, decompressed in turns of the event loop."""
+    body = bytearray()
+    for start in range(0, len(raw), _PIECE_BYTES):
+        if not decompressor.feed(bytes(raw[start : start + _PIECE_BYTES]), body, max_bytes):
+            raise _too_large(max_bytes)
+        ticket.book(len(raw) + len(body))
+        await asyncio.sleep(0)
     return body
 
 

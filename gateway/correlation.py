@@ -18,7 +18,7 @@ def is_sane(correlation_id: str) -> bool:
     return _SANE.fullmatch(correlation_id) is not None
 
 
-def correlation_id_of(request: web.Request) -> str:
+def correlation_id_of(request: web.BaseRequest) -> str:
     """The request's correlation id; the same at every call."""
     if _KEY in request:
         return request[_KEY]
@@ -28,7 +28,7 @@ def correlation_id_of(request: web.Request) -> str:
     return correlation_id
 
 
-def traceparent_of(request: web.Request) -> str | None:
+def traceparent_of(request: web.BaseRequest) -> str | None:
     """The request's W3C trace context, where it is well-formed."""
     sent = request.headers.get("traceparent", "")
     return sent if _TRACEPARENT.fullmatch(sent) else None

@@ -1,4 +1,4 @@
-"""Group commit: single events that come at the same time share a message, and its way to the disk.
+"""Group commit: single events that a sender posts at the same time share a message, and its way to the disk.
 
 Invariant: `take` returns only after the message with the event is durable. While a source's message is on
 its way the next one fills: a lone event waits for nobody, and under load each sync of the broker's disk is
@@ -28,6 +28,7 @@ class _Group:
 
     batch: Batch
     received_at: datetime
+    sender: str | None
     correlation_ids: list[str] = field(default_factory=list)
     traces: list[str] = field(default_factory=list)
     header_chars: int = 0
@@ -52,16 +53,23 @@ class GroupCommit:
         self._guard = guard
         self._names = names
         self._max_events = max_events
-        self._filling: dict[str, _Group] = {}
-        self._turn: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._filling: dict[tuple[str, str | None], _Group] = {}
+        self._turn: defaultdict[tuple[str, str | None], asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def take(
-        self, source: str, event: bytes, correlation_id: str, received_at: datetime, traceparent: str | None
+        self,
+        source: str,
+        event: bytes,
+        correlation_id: str,
+        received_at: datetime,
+        *,
+        traceparent: str | None = None,
+        sender: str | None = None,
     ) -> None:
         """Make one event durable. Raises NotDurable."""
-        group = self._filling.get(source)
+        group = self._filling.get((source, sender))
         if group is None or not self._has_room(group, event, correlation_id):
-            group = self._filling[source] = _Group(Batch(source), received_at)
+            group = self._filling[source, sender] = _Group(Batch(source), received_at, sender)
             group.task = asyncio.create_task(self._commit(group))
         group.add(event, correlation_id, traceparent or NO_TRACE)
         assert group.task is not None  # noqa: S101 - set where the group is made
@@ -77,16 +85,17 @@ class GroupCommit:
 
     async def _commit(self, group: _Group) -> None:
         """Wait for the group's turn, close it, publish it. Raises NotDurable."""
-        source = group.batch.source
-        async with self._turn[source]:
-            if self._filling.get(source) is group:
-                del self._filling[source]
+        source, key = group.batch.source, (group.batch.source, group.sender)
+        async with self._turn[key]:
+            if self._filling.get(key) is group:
+                del self._filling[key]
             headers = MessageHeaders(
                 message_id=f"{uuid.uuid4().hex}-{source}",
                 correlation_id=" ".join(group.correlation_ids),
                 events=len(group.correlation_ids),
                 received_at=group.received_at,
                 traceparent=group.traceparent,
+                sender=group.sender,
             )
             self._guard.book(source, group.batch.body_bytes + group.header_chars)
             await self._publisher.publish(self._names.grouped(source), group.batch.body(), headers.encode())

@@ -7,13 +7,17 @@ import orjson
 from aiohttp import web
 
 from gateway import responses
+from gateway.access import Access
 from gateway.admission import Admission
 from gateway.body import media_type, read_body
 from gateway.correlation import correlation_id_of, is_sane, traceparent_of
 from gateway.decode import split
 from gateway.intake import Accepted, Intake, Origin, now
 from gateway.problems import problem
+from gateway.rates import Quantity, Rates
 from gateway.receipts import ReceiptReader
+from gateway.scopes import Scope
+from gateway.senders import ANYONE
 from gateway.settings import GatewaySettings
 from shared.errors import Retryable
 from shared.logs import Logger
@@ -27,6 +31,8 @@ class WebhookHandlers:
         self,
         *,
         settings: GatewaySettings,
+        access: Access,
+        rates: Rates,
         admission: Admission,
         intake: Intake,
         receipts: ReceiptReader,
@@ -34,6 +40,8 @@ class WebhookHandlers:
         metrics: GatewayMetrics,
     ) -> None:
         self._settings = settings
+        self._access = access
+        self._rates = rates
         self._admission = admission
         self._intake = intake
         self._receipts = receipts
@@ -41,9 +49,14 @@ class WebhookHandlers:
         self._metrics = metrics
 
     def add_routes(self, app: web.Application) -> None:
-        """Add the webhook routes to an application."""
-        app.router.add_post("/webhook/events", self.single)
-        app.router.add_post("/webhook/events/bulk", self.bulk)
+        """Add the routes that senders post to."""
+        for path, take in (("/webhook/events", self.single), ("/webhook/events/bulk", self.bulk)):
+            app.router.add_post(path, take)
+            if self._access.shakes_hands:
+                app.router.add_get(path, self.handshake, allow_head=False)
+
+    def add_read_routes(self, app: web.Application) -> None:
+        """Add the route of receipts, which may be on another port."""
         app.router.add_get("/webhook/events/bulk/{correlationId}", self.receipt)
 
     async def single(self, request: web.Request) -> web.Response:
@@ -54,8 +67,13 @@ class WebhookHandlers:
         """Many events: `{"events": [...]}`, an array, or NDJSON."""
         return await self._accept(request, single=False)
 
+    async def handshake(self, request: web.Request) -> web.Response:
+        """Meta asks whether an address is its subscriber's before it posts there."""
+        return web.Response(text=self._access.handshake(request))
+
     async def receipt(self, request: web.Request) -> web.Response:
         """What became of the requests of a correlation id."""
+        self._access.require(request, Scope.READ)
         asked = request.match_info["correlationId"]
         try:
             figures = await self._receipts.read(asked) if is_sane(asked) else None
@@ -70,24 +88,38 @@ class WebhookHandlers:
 
     async def _accept(self, request: web.Request, *, single: bool) -> web.Response:
         started, settings = perf_counter(), self._settings
+        caller = self._access.caller(request)
+        sender, spend = caller.sender, self._rates.spend
         origin = Origin(
-            correlation_id=correlation_id_of(request), received_at=now(), traceparent=traceparent_of(request)
+            correlation_id=correlation_id_of(request),
+            received_at=now(),
+            traceparent=traceparent_of(request),
+            sender=None if self._access.is_open else sender.name,
+            sources=sender.sources,
+            give_up_at=started + settings.request_timeout_ms / 1_000,
         )
         with self._admission.admit() as ticket:
             media = media_type(request)
+            await spend(sender, Quantity.REQUESTS, 1)
             body = await read_body(
-                request, ticket, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_ms / 1_000
+                request, ticket, caller, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_ms / 1_000
             )
+            await spend(sender, Quantity.BYTES, len(body))
             slices = await split(
                 body, media, single=single, max_events=settings.max_bulk_events, turn=self._intake.turn
             )
+            await spend(sender, Quantity.EVENTS, len(slices))
             accepted = await self._intake.take(slices, origin)
         answer = responses.bulk(accepted, origin.correlation_id)
+        answer.headers.update(await self._rates.headers(sender))
         self._account(accepted, answer.status, perf_counter() - started, len(body), origin)
         return answer
 
     def _account(self, accepted: Accepted, status: int, seconds: float, body_bytes: int, origin: Origin) -> None:
         """The metrics and the one log line of a request; of a single event that was taken, on level debug."""
+        sender = origin.sender or ANYONE.name
+        self._metrics.sender_requests.labels(sender, status).inc()
+        self._metrics.sender_events.labels(sender).inc(accepted.processed.total())
         self._metrics.request_seconds.observe(seconds)
         self._metrics.request_events.observe(accepted.total)
         taken = self._log.info if accepted.total > 1 else self._log.debug
@@ -96,6 +128,7 @@ class WebhookHandlers:
             "bulk_answered",
             correlation_id=origin.correlation_id,
             request_id=origin.request_id,
+            sender=sender,
             status=status,
             processed=accepted.processed.total(),
             rejected=accepted.rejected,

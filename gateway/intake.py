@@ -7,6 +7,7 @@ message that names its correlation id.
 """
 
 import asyncio
+import math
 import uuid
 from collections import Counter
 from dataclasses import dataclass, field
@@ -18,9 +19,9 @@ from gateway.batching import Batch, Batcher
 from gateway.decode import Slices
 from gateway.grouping import GroupCommit
 from shared.errors import NotDurable
-from shared.events import EventValidator, Rejection
+from shared.events import FORBIDDEN_SOURCE, EventValidator, Problem, Rejection
 from shared.metrics import GatewayMetrics
-from shared.outcomes import PublishFailure
+from shared.outcomes import PublishFailure, RejectReason
 from shared.wire import MessageHeaders
 from streams.backlog import BacklogGuard
 from streams.publisher import Publisher
@@ -52,6 +53,8 @@ class Accepted:
     max_failures: int
     processed: Counter[str] = field(default_factory=Counter)
     rejected: int = 0
+    forbidden: int = 0
+    """Of the rejected ones: those that are valid, but not their sender's to send."""
     undurable: int = 0
     unconfirmed: list[str] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
@@ -71,6 +74,7 @@ class Accepted:
         """Count an event that was not taken, and keep it while there is room."""
         if failure.rejection is not None:
             self.rejected += 1
+            self.forbidden += failure.rejection.reason is RejectReason.FORBIDDEN_SOURCE
         else:
             self.undurable += 1
         if len(self.failures) < self.max_failures:
@@ -84,6 +88,11 @@ class Origin:
     correlation_id: str
     received_at: datetime
     traceparent: str | None = None
+    sender: str | None = None
+    sources: frozenset[str] | None = None
+    """Those that its sender may send; None for all."""
+    give_up_at: float = math.inf
+    """On the clock of `perf_counter`: what is not on its way to the broker by then is not durable."""
     request_id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
@@ -143,11 +152,14 @@ class Intake:
         """Validate and start to send what one turn of the event loop has time for; where the next one begins."""
         turn_ends_at = perf_counter() + MAX_TURN_S
         end = min(start + self._batch_events, len(slices))
+        sources = sending.origin.sources
         for index in range(start, end):
             event = bytes(slices[index])
             verdict = self._validator.validate(event)
             if isinstance(verdict, Rejection):
                 self._reject(accepted, index, verdict)
+            elif sources is not None and verdict not in sources:
+                self._reject(accepted, index, forbidden(verdict))
             elif (full := batcher.add(verdict, index, event)) is not None:
                 sending.start(full)
                 if perf_counter() > turn_ends_at:
@@ -158,11 +170,20 @@ class Intake:
         """A single event goes with others that came at the same time; its message says whose it is."""
         accepted = Accepted(1, self._max_reported_errors)
         verdict = self._validator.validate(event)
+        if not isinstance(verdict, Rejection) and origin.sources is not None and verdict not in origin.sources:
+            verdict = forbidden(verdict)
         if isinstance(verdict, Rejection):
             self._reject(accepted, 0, verdict)
             return accepted
         try:
-            await self._group_commit.take(verdict, event, origin.correlation_id, origin.received_at, origin.traceparent)
+            await self._group_commit.take(
+                verdict,
+                event,
+                origin.correlation_id,
+                origin.received_at,
+                traceparent=origin.traceparent,
+                sender=origin.sender,
+            )
         except NotDurable as error:
             self._metrics.events_undurable.labels(verdict, error.failure).inc()
             accepted.fail(Failure(0, None, None, error.failure))
@@ -183,6 +204,7 @@ class Intake:
             events=len(batch.events),
             received_at=origin.received_at,
             traceparent=origin.traceparent,
+            sender=origin.sender,
         )
         self._guard.book(batch.source, batch.body_bytes)
         await self._publisher.publish(self._names.events(batch.source), batch.body(), headers.encode())
@@ -216,7 +238,7 @@ class _Sending:
 
     def __init__(self, intake: Intake, origin: Origin, accepted: Accepted) -> None:
         self._intake = intake
-        self._origin = origin
+        self.origin = origin
         self._accepted = accepted
         self._tasks: set[asyncio.Task[None]] = set()
         self._messages: Counter[str] = Counter()
@@ -227,7 +249,7 @@ class _Sending:
         """Send a batch without waiting for it."""
         ordinal = self._messages[batch.source]
         self._messages[batch.source] += 1
-        message_id = f"{self._origin.request_id}-{batch.source}-{ordinal}"
+        message_id = f"{self.origin.request_id}-{batch.source}-{ordinal}"
         task = asyncio.create_task(self._send(batch, message_id))
         self._tasks.add(task)
         task.add_done_callback(self._ended)
@@ -252,9 +274,12 @@ class _Sending:
 
     async def _send(self, batch: Batch, message_id: str) -> None:
         accepted = self._accepted
-        if (down := self._down.get(batch.source)) is None:
+        down = self._down.get(batch.source)
+        if down is None and perf_counter() > self.origin.give_up_at:
+            down = PublishFailure.TIMEOUT
+        if down is None:
             try:
-                await self._intake.send(batch, message_id, self._origin)
+                await self._intake.send(batch, message_id, self.origin)
             except NotDurable as error:
                 down = self._down[batch.source] = error.failure
                 accepted.unconfirmed.append(message_id)
@@ -264,6 +289,12 @@ class _Sending:
         self._intake.count_undurable(batch, down)
         for index in batch.indexes:
             accepted.fail(Failure(index, None, None, down))
+
+
+def forbidden(source: str) -> Rejection:
+    """Why a valid event is refused whose sender may not send this source."""
+    message = f"This sender may not send events of {source}"
+    return Rejection(None, (Problem(FORBIDDEN_SOURCE, "source", message),), source)
 
 
 def now() -> datetime:

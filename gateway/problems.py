@@ -23,8 +23,11 @@ RETRY_AFTER_S: Final = 1
 class Refused(Exception):
     """A request is refused whole. `detail` tells its sender what was wrong and what to do."""
 
-    def __init__(self, status: HTTPStatus, reason: RefuseReason, detail: str) -> None:
+    def __init__(
+        self, status: HTTPStatus, reason: RefuseReason, detail: str, headers: dict[str, str] | None = None
+    ) -> None:
         super().__init__(detail)
+        self.headers = headers
         self.status = status
         self.reason = reason
         self.detail = detail
@@ -47,6 +50,12 @@ def problem(status: int, detail: str, correlation_id: str, headers: dict[str, st
     return answer
 
 
+def harden(answer: web.StreamResponse) -> None:
+    """Headers that every answer has: it says nothing of what it is made with, and is never taken for a page."""
+    for name, value in _HARDENED.items():
+        answer.headers.setdefault(name, value)
+
+
 def route_of(request: web.Request) -> str:
     """The pattern of the route that took the request, never what was sent; `none` where there is no such route."""
     resource = request.match_info.route.resource
@@ -62,7 +71,7 @@ def middleware(log: Logger, metrics: GatewayMetrics) -> Middleware:
             return await handler(request)
         except Refused as refused:
             metrics.requests_refused.labels(refused.reason).inc()
-            return problem(refused.status, refused.detail, correlation_id_of(request))
+            return problem(refused.status, refused.detail, correlation_id_of(request), refused.headers)
         except web.HTTPException as error:
             if error.status < 400:
                 raise
@@ -76,6 +85,15 @@ def middleware(log: Logger, metrics: GatewayMetrics) -> Middleware:
 
     return problems
 
+
+_HARDENED: Final = {
+    "Server": "floodgate",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
 
 _HTTP_DETAILS: Final = {
     404: "No such resource; the webhooks are POST /webhook/events and POST /webhook/events/bulk",

@@ -15,11 +15,14 @@ _NO_RECORD: Final = "The events were taken, but the request's receipt could not 
 
 
 def bulk(accepted: Accepted, correlation_id: str) -> web.Response:
-    """200 where every valid event is durable; 422 where none is valid; 503 where a valid one is not durable."""
+    """200 where every valid event is durable; 503 where a valid one is not; where there is none to take, 422, or 403
+    where all there are come from a sender that may not send them.
+    """
     if not accepted.is_durable:
         status = HTTPStatus.SERVICE_UNAVAILABLE
     elif accepted.rejected and not accepted.processed:
-        status = HTTPStatus.UNPROCESSABLE_ENTITY
+        nothing_but = accepted.forbidden == accepted.rejected
+        status = HTTPStatus.FORBIDDEN if nothing_but else HTTPStatus.UNPROCESSABLE_ENTITY
     else:
         status = HTTPStatus.OK
     processed = accepted.processed.total()

@@ -59,6 +59,15 @@ class GatewayMetrics(RoleMetrics):
         r = self.registry
         # gateway.handlers, once a request
         self.requests = Counter("gateway_requests_total", "HTTP requests answered", ["route", "status"], registry=r)
+        self.sender_requests = Counter(
+            "gateway_sender_requests_total",
+            "Webhook requests whose events were looked at, by sender (anyone where the gateway runs open) and status",
+            ["sender", "status"],
+            registry=r,
+        )
+        self.sender_events = Counter(
+            "gateway_sender_events_total", "Events made durable, by sender", ["sender"], registry=r
+        )
         self.events_processed = Counter(
             "gateway_bulk_events_processed_total", "Events made durable, by source", ["source"], registry=r
         )

@@ -26,7 +26,13 @@ Checks = Callable[[], Mapping[str, Check]]
 
 
 def add_routes(app: web.Application, *, checks: Checks, registry: CollectorRegistry) -> None:
-    """Add the three routes to an application."""
+    """Add the three routes to an application that whoever reaches it may read."""
+    add_health_routes(app, checks=checks)
+    add_metrics_route(app, registry=registry, allowed=lambda _request: None)
+
+
+def add_health_routes(app: web.Application, *, checks: Checks) -> None:
+    """Add `/health/live` and `/health/ready`, which anyone may ask."""
 
     async def live(_request: web.Request) -> web.Response:
         return _json(200, {"status": "live"})
@@ -42,12 +48,20 @@ def add_routes(app: web.Application, *, checks: Checks, registry: CollectorRegis
             },
         )
 
+    app.router.add_get("/health/live", live)
+    app.router.add_get("/health/ready", ready)
+
+
+def add_metrics_route(
+    app: web.Application, *, registry: CollectorRegistry, allowed: Callable[[web.Request], object]
+) -> None:
+    """Add `/metrics`. `allowed` raises where the request's sender may not read it."""
+
     async def metrics(request: web.Request) -> web.Response:
+        allowed(request)
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
         return web.Response(body=encode(registry), headers={"Content-Type": content_type})
 
-    app.router.add_get("/health/live", live)
-    app.router.add_get("/health/ready", ready)
     app.router.add_get("/metrics", metrics)
 
 

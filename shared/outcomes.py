@@ -16,6 +16,7 @@ class RejectReason(StrEnum):
     UNKNOWN_VALUE = "unknown_value"
     BAD_VALUE = "bad_value"
     TOO_LARGE = "too_large"
+    FORBIDDEN_SOURCE = "forbidden_source"
 
 
 class RefuseReason(StrEnum):
@@ -28,6 +29,11 @@ class RefuseReason(StrEnum):
     BACKLOG = "backlog"
     DRAINING = "draining"
     NOT_CONNECTED = "not_connected"
+    UNAUTHENTICATED = "unauthenticated"
+    FORBIDDEN = "forbidden"
+    RATE = "rate"
+    NOT_HTTP = "not_http"
+    CONNECTIONS = "connections"
 
 
 class PublishFailure(StrEnum):

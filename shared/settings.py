@@ -71,12 +71,14 @@ def takes(field: FieldInfo) -> str:
     """In words, which values a setting takes: `a whole number from 1 to 65535`, `json or console`."""
     if words := _extra(field, "takes"):
         return str(words)
-    if get_origin(field.annotation) is Literal:
-        *others, last = get_args(field.annotation)
+    kind: Any = field.annotation
+    if NoneType in get_args(kind):
+        kind = next(choice for choice in get_args(kind) if choice is not NoneType)
+    if get_origin(kind) is Literal:
+        *others, last = get_args(kind)
         return f"{', '.join(others)} or {last}"
-    kind = next(kind for kind in get_args(field.annotation) or (field.annotation,) if kind is not NoneType)
-    words = _KINDS[kind]
-    if unit := next((mark.name for mark in field.metadata if isinstance(mark, Unit)), None):
+    words = _KINDS[get_args(kind)[0] if get_origin(kind) is Annotated else kind]
+    if unit := next((mark.name for mark in _marks(field) if isinstance(mark, Unit)), None):
         words += f" of {unit}"
     if pattern := _limit(field, "pattern"):
         return f"{words} that matches {pattern}"
@@ -111,7 +113,16 @@ def _line(section: type[Settings], problem: Any) -> str:
 
 
 def _limit(field: FieldInfo, name: str) -> object:
-    return next((value for mark in field.metadata if (value := getattr(mark, name, None)) is not None), None)
+    return next((value for mark in _marks(field) if (value := getattr(mark, name, None)) is not None), None)
+
+
+def _marks(field: FieldInfo) -> list[Any]:
+    """What its type is annotated with, of a type that may be None too."""
+    marks = list(field.metadata)
+    for choice in get_args(field.annotation):
+        for mark in get_args(choice)[1:] if get_origin(choice) is Annotated else ():
+            marks += mark.metadata if isinstance(mark, FieldInfo) else [mark]
+    return marks
 
 
 def _extra(field: FieldInfo, key: str) -> object:

@@ -19,6 +19,7 @@ CORRELATION_ID: Final = "Floodgate-Correlation-Id"
 EVENTS: Final = "Floodgate-Events"
 RECEIVED_AT: Final = "Floodgate-Received-At"
 FORMAT: Final = "Floodgate-Format"
+SENDER: Final = "Floodgate-Sender"
 TRACEPARENT: Final = "traceparent"  # W3C Trace Context
 NO_TRACE: Final = "-"  # in a group's list of traces, for an event without one
 
@@ -35,6 +36,8 @@ class MessageHeaders:
 
     `correlation_id` is that of the request; of a group of single events, which as many requests brought at
     the same time, it is theirs, separated by blanks, one an event in the order of the body: see `ungroup`.
+
+    `sender` is who posted them, by the name in the gateway's settings; None where the gateway runs open.
     """
 
     message_id: str
@@ -42,6 +45,7 @@ class MessageHeaders:
     events: int
     received_at: datetime
     traceparent: str | None = None
+    sender: str | None = None
 
     def encode(self) -> dict[str, str]:
         """As NATS headers. A new dict each time: nats-py changes the one it is given."""
@@ -54,6 +58,8 @@ class MessageHeaders:
         }
         if self.traceparent is not None:
             headers[TRACEPARENT] = self.traceparent
+        if self.sender is not None:
+            headers[SENDER] = self.sender
         return headers
 
     @classmethod
@@ -74,6 +80,7 @@ class MessageHeaders:
                 events=int(headers[EVENTS]),
                 received_at=received_at,
                 traceparent=headers.get(TRACEPARENT),
+                sender=headers.get(SENDER),
             )
         except (KeyError, ValueError) as error:
             raise Poison(DeadLetterReason.UNDECODABLE, f"unreadable message headers: {error}") from error

@@ -18,11 +18,16 @@ from shared.events.platform import Envelope, literal
 from shared.events.registry import Registry
 from shared.events.types import EARLIEST, LATEST, MAX_IDENTIFIER_CHARS, Model, QuickForm
 
-MAX_BRACKETS: Final = 100
-"""More than this many may be nested deeper than the models take; an event of ours has six."""
+MAX_NESTING: Final = 190
+"""Levels of arrays and objects; the parser of the models takes 200."""
 
-SHORT_EVENT_BYTES: Final = 500
-"""An event as short as this has no room for the 200 levels that the models take."""
+MAX_BRACKETS: Final = 100
+"""More than this many may be nested deeper than is taken; an event of ours has six."""
+
+ENVELOPE_BYTES: Final = 200
+"""The keys and values that every event has take more; with them, an event of this and two bytes a level more has no
+room for so many levels.
+"""
 
 _BACKSLASH: Final = ord("\\")
 _NUL_ESCAPE: Final = b"\\u0000"
@@ -47,8 +52,12 @@ QuickLook = Callable[[bytes], str | None]
 """Takes an event's bytes; its source where it is valid for certain, else None."""
 
 
-def quick_look(registry: Registry) -> QuickLook:
-    """Compile the quick look of a registry's platforms. It never raises and never blocks."""
+def quick_look(registry: Registry, *, max_nesting: int = MAX_NESTING, max_event_bytes: int = 2**31) -> QuickLook:
+    """Compile the quick look of a registry's platforms. It never raises and never blocks.
+
+    It accepts nothing that is nested deeper than `max_nesting`, or longer than `max_event_bytes`.
+    """
+    short_bytes, max_brackets = ENVELOPE_BYTES + 2 * max_nesting, min(MAX_BRACKETS, max_nesting)
     shapes: dict[tuple[str, str, str], Callable[[msgspec.Raw], object]] = {}
     for platform in registry:
         for model in platform.models:
@@ -61,7 +70,9 @@ def quick_look(registry: Registry) -> QuickLook:
                 event.decode()  # msgspec does not look at the encoding of what it skips
             if _BACKSLASH in event and _NUL_ESCAPE in event:
                 return None
-            if len(event) > SHORT_EVENT_BYTES and event.count(b"[") + event.count(b"{") > MAX_BRACKETS:
+            if len(event) > short_bytes and (
+                len(event) > max_event_bytes or event.count(b"[") + event.count(b"{") > max_brackets
+            ):
                 return None
             envelope = decode(event)
             source = envelope.source

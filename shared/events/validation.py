@@ -17,10 +17,13 @@ from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, from_json
 
 from shared.events.platform import literal
-from shared.events.quick import quick_look
+from shared.events.quick import MAX_NESTING, quick_look
 from shared.events.registry import REGISTRY, Registry
 from shared.events.types import MAX_IDENTIFIER_CHARS, PATTERN_PROBLEMS
 from shared.outcomes import RejectReason
+
+FORBIDDEN_SOURCE: Final = "forbidden_source"
+"""The code of a valid event whose sender may not send its source; the gateway judges that."""
 
 _CODES: Final = {
     "float_type": "number_type",
@@ -32,6 +35,7 @@ _REASONS: Final = {
     "missing": RejectReason.MISSING_FIELD,
     "literal_error": RejectReason.UNKNOWN_VALUE,
     "too_large": RejectReason.TOO_LARGE,
+    FORBIDDEN_SOURCE: RejectReason.FORBIDDEN_SOURCE,
 }
 _NUL_ESCAPE: Final = b"\\u0000"
 
@@ -76,9 +80,20 @@ class Rejection:
 class EventValidator:
     """Validates events against every platform of a registry. Compiled once; safe to share; never blocks."""
 
-    def __init__(self, registry: Registry = REGISTRY, *, max_event_bytes: int) -> None:
+    def __init__(
+        self,
+        registry: Registry = REGISTRY,
+        *,
+        max_event_bytes: int,
+        max_nesting: int = MAX_NESTING,
+        max_string_chars: int | None = None,
+    ) -> None:
+        """Without `max_string_chars`, a string may be as long as its event."""
         self._max_event_bytes = max_event_bytes
-        self._quick_look = quick_look(registry)
+        self._max_nesting = max_nesting
+        self._max_string_chars = max_string_chars if max_string_chars is not None else max_event_bytes
+        # an event no longer than a string may be has no string that is longer
+        self._quick_look = quick_look(registry, max_nesting=max_nesting, max_event_bytes=self._max_string_chars)
         self._sources = frozenset(registry.sources)
         self._tags = frozenset(registry.sources) | {
             stage for platform in registry for model in platform.models for stage in literal(model, "funnel_stage")
@@ -102,12 +117,28 @@ class EventValidator:
             parsed = from_json(event, allow_inf_nan=False)  # the models do not look at the values of unknown keys
         except ValueError as error:
             return self._reject(event, Problem("json_invalid", "", f"Invalid JSON: {error}"))
-        if _NUL_ESCAPE in event and (path := _path_of_nul(parsed)) is not None:
-            problem = Problem(
-                "string_nul", path[:MAX_FIELD_CHARS], "String should not contain NUL, which the database cannot hold"
-            )
+        if (problem := self._over_limit(event, parsed) or _nul(event, parsed)) is not None:
             return self._reject(event, problem)
         return str(accepted.source)
+
+    def _over_limit(self, event: bytes, parsed: Any) -> Problem | None:
+        """What is nested too deep, or a string that is too long, in an event that is large enough for either."""
+        may_be_deep = event.count(b"[") + event.count(b"{") > self._max_nesting
+        if not may_be_deep and len(event) <= self._max_string_chars:
+            return None
+        level = [("", parsed)]
+        for _ in range(self._max_nesting + 1):
+            if too_long := next((path for path, part in level if self._is_too_long(part)), None):
+                message = f"String should have at most {self._max_string_chars} characters"
+                return Problem("string_too_long", too_long[:MAX_FIELD_CHARS], message)
+            level = [child for path, part in level for child in _children(path, part)]
+        if any(isinstance(part, dict | list) for _, part in level):
+            return Problem("nesting", "", f"Event is nested deeper than {self._max_nesting} levels")
+        return None
+
+    def _is_too_long(self, part: Any) -> bool:
+        texts = part if isinstance(part, dict) else (part,)
+        return any(isinstance(text, str) and len(text) > self._max_string_chars for text in texts)
 
     def _reject(self, event: bytes, *problems: Problem) -> Rejection:
         """With what can be read of the event, where it is an object, to name it by."""
@@ -146,14 +177,26 @@ def _tagged(choices: Any, field: str) -> Any:
     return Annotated[reduce(or_, choices), Field(discriminator=field)]
 
 
+def _nul(event: bytes, parsed: Any) -> Problem | None:
+    if _NUL_ESCAPE not in event or (path := _path_of_nul(parsed)) is None:
+        return None
+    message = "String should not contain NUL, which the database cannot hold"
+    return Problem("string_nul", path[:MAX_FIELD_CHARS], message)
+
+
 def _path_of_nul(value: Any, path: str = "") -> str | None:
     """The path of the first string (or key) with a NUL; None where the escape only looked like one."""
     if isinstance(value, str):
         return path if "\0" in value else None
-    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, child in children:
-        if isinstance(key, str) and "\0" in key:
-            return path
-        if (found := _path_of_nul(child, f"{path}.{key}" if path else str(key))) is not None:
+    if isinstance(value, dict) and any("\0" in key for key in value):
+        return path
+    for where, child in _children(path, value):
+        if (found := _path_of_nul(child, where)) is not None:
             return found
     return None
+
+
+def _children(path: str, value: Any) -> list[tuple[str, Any]]:
+    """What an array or object holds, each with its dotted path."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [(f"{path}.{key}" if path else str(key), child) for key, child in items]

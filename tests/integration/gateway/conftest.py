@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import logging
+import os
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -19,8 +20,9 @@ import structlog
 from nats.js.errors import NotFoundError
 from structlog.testing import LogCapture
 
+from gateway import senders
 from gateway.app import AllSettings, Gateway
-from gateway.settings import GatewaySettings
+from gateway.settings import AccessSettings, GatewaySettings
 from shared.events import REGISTRY
 from shared.lifecycle import Shutdown
 from shared.metrics import GatewayMetrics
@@ -210,7 +212,9 @@ async def start_gateway(stack: AsyncExitStack, url: str, **changes: Any) -> Runn
         nats=section(NatsSettings, url=url, reconnect_wait_ms=50),
         streams=section(StreamSettings, prefix=prefix, max_bytes=STREAM_BYTES),
         publish=section(PublishSettings, timeout_ms=2_000, retry_wait_ms=10, **in_message),
+        access=section(AccessSettings),
     )
+    known = settings.access.senders
     assert not changes, f"no setting is called {list(changes)}"
     shutdown, log = Shutdown(), LogCapture()
     gateway = Gateway(
@@ -221,6 +225,7 @@ async def start_gateway(stack: AsyncExitStack, url: str, **changes: Any) -> Runn
             None, processors=[log], wrapper_class=structlog.make_filtering_bound_logger(logging.INFO)
         ),
         metrics=GatewayMetrics(),
+        senders=senders.load(known, REGISTRY.sources, os.environ) if known is not None else None,
     )
     if not keep:
         stack.push_async_callback(delete_streams, url, prefix)
