@@ -19,7 +19,7 @@ from gateway.batching import Batch, Batcher
 from gateway.decode import Slices
 from gateway.grouping import GroupCommit
 from shared.errors import NotDurable
-from shared.events import FORBIDDEN_SOURCE, EventValidator, Problem, Rejection
+from shared.events import EventValidator, Rejection
 from shared.metrics import GatewayMetrics
 from shared.outcomes import PublishFailure, RejectReason
 from shared.wire import MessageHeaders
@@ -159,7 +159,7 @@ class Intake:
             if isinstance(verdict, Rejection):
                 self._reject(accepted, index, verdict)
             elif sources is not None and verdict not in sources:
-                self._reject(accepted, index, forbidden(verdict))
+                self._reject(accepted, index, self._validator.forbid(event))
             elif (full := batcher.add(verdict, index, event)) is not None:
                 sending.start(full)
                 if perf_counter() > turn_ends_at:
@@ -171,7 +171,7 @@ class Intake:
         accepted = Accepted(1, self._max_reported_errors)
         verdict = self._validator.validate(event)
         if not isinstance(verdict, Rejection) and origin.sources is not None and verdict not in origin.sources:
-            verdict = forbidden(verdict)
+            verdict = self._validator.forbid(event)
         if isinstance(verdict, Rejection):
             self._reject(accepted, 0, verdict)
             return accepted
@@ -289,12 +289,6 @@ class _Sending:
         self._intake.count_undurable(batch, down)
         for index in batch.indexes:
             accepted.fail(Failure(index, None, None, down))
-
-
-def forbidden(source: str) -> Rejection:
-    """Why a valid event is refused whose sender may not send this source."""
-    message = f"This sender may not send events of {source}"
-    return Rejection(None, (Problem(FORBIDDEN_SOURCE, "source", message),), source)
 
 
 def now() -> datetime:

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
@@ -135,7 +135,6 @@ class _Full(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Answers at once, whatever would come."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - of a TCP server
         answer = problem(
             HTTPStatus.SERVICE_UNAVAILABLE,
             "There are as many connections here as there may be; come again later",
@@ -146,5 +145,6 @@ class _Full(asyncio.Protocol):
         assert isinstance(body, bytes)  # noqa: S101 - as `problem` makes it
         headers = {**answer.headers, "Connection": "close", "Content-Length": str(len(body))}
         head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        transport.write(f"HTTP/1.1 503 Service Unavailable\r\n{head}\r\n".encode() + body)
-        transport.close()
+        out = cast("asyncio.Transport", transport)  # of a TCP server; uvloop's is no subclass
+        out.write(f"HTTP/1.1 503 Service Unavailable\r\n{head}\r\n".encode() + body)
+        out.close()

@@ -52,6 +52,7 @@ def problem(status: int, detail: str, correlation_id: str, headers: dict[str, st
 
 def harden(answer: web.StreamResponse) -> None:
     """Headers that every answer has: it says nothing of what it is made with, and is never taken for a page."""
+    answer.headers["Server"] = "floodgate"  # instead of the names and versions of what it is made with
     for name, value in _HARDENED.items():
         answer.headers.setdefault(name, value)
 
@@ -87,7 +88,6 @@ def middleware(log: Logger, metrics: GatewayMetrics) -> Middleware:
 
 
 _HARDENED: Final = {
-    "Server": "floodgate",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",

@@ -2,12 +2,11 @@
 
 from shared.events.platform import DemographicsPaths, Envelope, Platform, RevenuePaths
 from shared.events.registry import REGISTRY, Registry
-from shared.events.validation import FORBIDDEN_SOURCE, EventValidator, Problem, Rejection
+from shared.events.validation import EventValidator, Problem, Rejection
 
 SOURCES = REGISTRY.sources
 
 __all__ = [
-    "FORBIDDEN_SOURCE",
     "REGISTRY",
     "SOURCES",
     "DemographicsPaths",

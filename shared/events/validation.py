@@ -22,9 +22,6 @@ from shared.events.registry import REGISTRY, Registry
 from shared.events.types import MAX_IDENTIFIER_CHARS, PATTERN_PROBLEMS
 from shared.outcomes import RejectReason
 
-FORBIDDEN_SOURCE: Final = "forbidden_source"
-"""The code of a valid event whose sender may not send its source; the gateway judges that."""
-
 _CODES: Final = {
     "float_type": "number_type",
     "finite_number": "number_range",
@@ -35,7 +32,7 @@ _REASONS: Final = {
     "missing": RejectReason.MISSING_FIELD,
     "literal_error": RejectReason.UNKNOWN_VALUE,
     "too_large": RejectReason.TOO_LARGE,
-    FORBIDDEN_SOURCE: RejectReason.FORBIDDEN_SOURCE,
+    "forbidden_source": RejectReason.FORBIDDEN_SOURCE,
 }
 _NUL_ESCAPE: Final = b"\\u0000"
 
@@ -121,19 +118,25 @@ class EventValidator:
             return self._reject(event, problem)
         return str(accepted.source)
 
+    def forbid(self, event: bytes) -> Rejection:
+        """Why a valid event is refused all the same: its sender may not send its source."""
+        return self._reject(
+            event, Problem("forbidden_source", "source", "This sender may not send events of this source")
+        )
+
     def _over_limit(self, event: bytes, parsed: Any) -> Problem | None:
         """What is nested too deep, or a string that is too long, in an event that is large enough for either."""
         may_be_deep = event.count(b"[") + event.count(b"{") > self._max_nesting
         if not may_be_deep and len(event) <= self._max_string_chars:
             return None
         level = [("", parsed)]
-        for _ in range(self._max_nesting + 1):
+        for depth in range(self._max_nesting + 1):
             if too_long := next((path for path, part in level if self._is_too_long(part)), None):
                 message = f"String should have at most {self._max_string_chars} characters"
                 return Problem("string_too_long", too_long[:MAX_FIELD_CHARS], message)
+            if depth == self._max_nesting and any(isinstance(part, dict | list) for _, part in level):
+                return Problem("nesting", "", f"Event is nested deeper than {self._max_nesting} levels")
             level = [child for path, part in level for child in _children(path, part)]
-        if any(isinstance(part, dict | list) for _, part in level):
-            return Problem("nesting", "", f"Event is nested deeper than {self._max_nesting} levels")
         return None
 
     def _is_too_long(self, part: Any) -> bool:
