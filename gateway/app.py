@@ -15,6 +15,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from gateway import problems
 from gateway.admission import Admission
+from gateway.api.pages import ApiPages
 from gateway.grouping import GroupCommit
 from gateway.handlers import WebhookHandlers
 from gateway.intake import Intake
@@ -119,6 +120,7 @@ class Gateway:
         self.app = web.Application(middlewares=[_counted(metrics), problems.middleware(log, metrics)])
         handlers.add_routes(self.app)
         add_routes(self.app, checks=self._checks, registry=metrics.exposed)
+        ApiPages(registry, settings.gateway).add_routes(self.app)
 
     async def run(self) -> None:
         """Serve until asked to stop, then drain. Raises Fatal where the port is taken or NATS refuses."""

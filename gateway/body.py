@@ -81,7 +81,7 @@ async def read_body(request: web.Request, ticket: Ticket, *, max_bytes: int, tim
     except TimeoutError as error:
         raise Refused(
             HTTPStatus.REQUEST_TIMEOUT,
-            RefuseReason.BUSY,
+            RefuseReason.SLOW,
             f"The body did not arrive within {timeout_s:g} s; nothing of it was taken",
         ) from error
     except (HttpProcessingError, ClientConnectionError, ConnectionResetError, web.RequestPayloadError) as error:
