@@ -9,6 +9,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 ARGS ?=
 CASES ?= 100000
+VIEWER ?= 5.35.0
 VENV := .venv
 BIN := $(VENV)/bin
 LOCAL := $(VENV)/.installed-local
@@ -26,13 +27,16 @@ define python_is_new_enough
 @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "floodgate: $(PYTHON) is $$($(PYTHON) -V 2>&1), and this needs 3.11 or newer: name another one: make PYTHON=python3.12" >&2; exit 1; }
 endef
 
-.PHONY: run test test-faults test-overload fuzz check bulk-test bench bench-growth reference lock clean help again
+.PHONY: run test test-browser test-faults test-overload fuzz check bulk-test bench bench-growth reference viewer lock clean help again
 
 run: $(LOCAL) ## Start everything and keep it running (PORT=3000, DATA_DIR=.data); Ctrl-C stops it
 	@$(BIN)/python -m deploy.local run
 
 test: $(DEV) ## Run the whole test suite, on real servers (ARGS="-k words" for some of it)
 	$(BIN)/python -m pytest $(ARGS)
+
+test-browser: $(DEV) ## Look at the pages in Chromium (Debian's package chromium, or CHROMIUM=path)
+	$(BIN)/python -m pytest tests/browser $(ARGS)
 
 test-faults: $(DEV) ## Break everything under load and settle the ledger, up to 25 minutes (ARGS=--short: 2 minutes)
 	$(BIN)/python -m pytest tests/faults
@@ -69,6 +73,15 @@ COMPILE = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-
 
 reference: $(DEV) ## Write docs/settings.md and docs/metrics.md anew from the code
 	$(BIN)/python -m deploy.reference
+
+VIEWER_FILES = swagger-ui-bundle.js swagger-ui-bundle.js.LICENSE.txt swagger-ui.css LICENSE NOTICE
+
+# npm checks the integrity of what it brings; the hashes let a test see that nobody has changed it since.
+viewer: ## Take the viewer of /docs from npm anew, and write down its hashes (VIEWER=5.35.0)
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT \
+		&& (cd "$$folder" && npm pack --silent swagger-ui-dist@$(VIEWER) >/dev/null && tar xzf swagger-ui-dist-$(VIEWER).tgz) \
+		&& (cd "$$folder/package" && cp $(VIEWER_FILES) "$(CURDIR)/gateway/static/docs/") \
+		&& cd gateway/static/docs && sha256sum $(VIEWER_FILES) > hashes.txt
 
 lock: $(DEV) ## Bring the lock files up to pyproject.toml (ARGS=--upgrade for newer versions of everything)
 	$(COMPILE) $(ARGS) -o requirements/runtime.txt

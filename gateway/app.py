@@ -17,6 +17,7 @@ from aiohttp.typedefs import Handler, Middleware
 from gateway import problems
 from gateway.access import Access
 from gateway.admission import Admission
+from gateway.api.pages import ApiPages
 from gateway.grouping import GroupCommit
 from gateway.handlers import WebhookHandlers
 from gateway.intake import Intake
@@ -140,6 +141,7 @@ class Gateway:
         for app in {self.app, self.internal_app}:
             add_health_routes(app, checks=self._checks)
         add_metrics_route(self.internal_app, registry=metrics.exposed, allowed=self._may_read_metrics)
+        ApiPages(registry, settings.gateway).add_routes(self.internal_app)
 
     async def run(self) -> None:
         """Serve until asked to stop, then drain. Raises Fatal where the port is taken or NATS refuses."""

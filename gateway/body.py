@@ -90,7 +90,7 @@ async def read_body(
     except TimeoutError as error:
         raise Refused(
             HTTPStatus.REQUEST_TIMEOUT,
-            RefuseReason.BUSY,
+            RefuseReason.SLOW,
             f"The body did not arrive within {timeout_s:g} s; nothing of it was taken",
         ) from error
     except (HttpProcessingError, ClientConnectionError, ConnectionResetError, web.RequestPayloadError) as error:

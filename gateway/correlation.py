@@ -8,14 +8,14 @@ from aiohttp import web
 
 CORRELATION_HEADER: Final = "x-correlation-id"
 
-_SANE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=@-]{0,127}")
+SANE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=@-]{0,127}")
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context
 _KEY: Final = web.RequestKey("correlation_id", str)
 
 
 def is_sane(correlation_id: str) -> bool:
     """Whether it can stand in headers, logs and tables as it is: printable ASCII, 128 characters at most."""
-    return _SANE.fullmatch(correlation_id) is not None
+    return SANE.fullmatch(correlation_id) is not None
 
 
 def correlation_id_of(request: web.BaseRequest) -> str:

@@ -124,7 +124,7 @@ class _Connection(web.RequestHandler):
             detail = "The request is no HTTP/1.1 that is taken here; nothing of it was taken"
         self._metrics.requests_refused.labels(RefuseReason.NOT_HTTP).inc()
         self._metrics.requests.labels("none", status).inc()
-        answer = problem(status, detail, correlation_id_of(request))
+        answer = problem(status, detail, correlation_id_of(request), reason=RefuseReason.NOT_HTTP)
         harden(answer)
         answer.force_close()
         return answer
@@ -139,6 +139,7 @@ class _Full(asyncio.Protocol):
             HTTPStatus.SERVICE_UNAVAILABLE,
             "There are as many connections here as there may be; come again later",
             str(uuid.uuid4()),
+            reason=RefuseReason.CONNECTIONS,
         )
         harden(answer)
         body = answer.body

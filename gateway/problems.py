@@ -12,6 +12,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from gateway.correlation import CORRELATION_HEADER, correlation_id_of
+from gateway.problem_types import NO_TYPE, PROBLEM_TYPES
 from shared.logs import Logger
 from shared.metrics import GatewayMetrics
 from shared.outcomes import RefuseReason
@@ -33,11 +34,18 @@ class Refused(Exception):
         self.detail = detail
 
 
-def problem(status: int, detail: str, correlation_id: str, headers: dict[str, str] | None = None) -> web.Response:
-    """A problem document."""
+def problem(
+    status: int,
+    detail: str,
+    correlation_id: str,
+    headers: dict[str, str] | None = None,
+    reason: RefuseReason | None = None,
+) -> web.Response:
+    """A problem document, of the reason's type; of none where the status says it all."""
+    kind = PROBLEM_TYPES[reason] if reason is not None else None
     body = {
-        "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
+        "type": kind.uri if kind else NO_TYPE,
+        "title": kind.title if kind else HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,
         "correlationId": correlation_id,
@@ -72,7 +80,8 @@ def middleware(log: Logger, metrics: GatewayMetrics) -> Middleware:
             return await handler(request)
         except Refused as refused:
             metrics.requests_refused.labels(refused.reason).inc()
-            return problem(refused.status, refused.detail, correlation_id_of(request), refused.headers)
+            correlation_id = correlation_id_of(request)
+            return problem(refused.status, refused.detail, correlation_id, refused.headers, reason=refused.reason)
         except web.HTTPException as error:
             if error.status < 400:
                 raise

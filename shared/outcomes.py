@@ -25,6 +25,7 @@ class RefuseReason(StrEnum):
     NOT_JSON = "not_json"
     TOO_LARGE = "too_large"
     MEDIA_TYPE = "media_type"
+    SLOW = "slow"
     BUSY = "busy"
     BACKLOG = "backlog"
     DRAINING = "draining"

@@ -1,9 +1,43 @@
 """Facebook's ad events."""
 
-from typing import Literal
+from typing import Any, Final, Literal
 
 from shared.events.platform import DemographicsPaths, Envelope, Platform, RevenuePaths
 from shared.events.types import ActionTime, Amount, Identifier, Model, Number
+
+_TOP: Final[dict[str, Any]] = {
+    "eventId": "fb-5a0c8c1e-3b8a-4f0e-9c55-0d6f3f1f7a10",
+    "timestamp": "2026-01-25T17:31:13.660Z",
+    "source": "facebook",
+    "funnelStage": "top",
+    "eventType": "video.view",
+    "data": {
+        "user": {
+            "userId": "2f1f6f6c-8a52-4f0b-8d0e-6f3b6a0c9e11",
+            "name": "Zoë Lindqvist",
+            "age": 34,
+            "gender": "female",
+            "location": {"country": "Ecuador", "city": "Quito"},
+        },
+        "engagement": {"actionTime": "2026-01-25T17:31:12.904Z", "referrer": "newsfeed", "videoId": "vid-8sQ2LmPz"},
+    },
+}
+_BOTTOM: Final[dict[str, Any]] = _TOP | {
+    "eventId": "fb-c7b7a9d4-0b8e-4d7c-a6f1-4a3d1c1d2b77",
+    "funnelStage": "bottom",
+    "eventType": "checkout.complete",
+    "data": {
+        "user": _TOP["data"]["user"],
+        "engagement": {
+            "adId": "ad-31D0kXvT",
+            "campaignId": "camp-q7Yt2RbN",
+            "clickPosition": "top_left",
+            "device": "mobile",
+            "browser": "Firefox",
+            "purchaseAmount": "12.34",
+        },
+    },
+}
 
 
 class Location(Model):
@@ -56,7 +90,7 @@ class BottomData(Model):
     engagement: BottomEngagement
 
 
-class Top(Envelope):
+class Top(Envelope, json_schema_extra={"examples": [_TOP]}):
     """A Facebook event at the top of the funnel."""
 
     source: Literal["facebook"]
@@ -65,7 +99,7 @@ class Top(Envelope):
     data: TopData
 
 
-class Bottom(Envelope):
+class Bottom(Envelope, json_schema_extra={"examples": [_BOTTOM]}):
     """A Facebook event at the bottom of the funnel."""
 
     source: Literal["facebook"]

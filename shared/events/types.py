@@ -106,6 +106,7 @@ Identifier = Annotated[
 
 Number = Annotated[
     float,
+    Field(json_schema_extra={"minimum": -MAX_EXACT_NUMBER, "maximum": MAX_EXACT_NUMBER}),
     AfterValidator(_exact),
     QuickForm(Annotated[int, _EXACT] | Annotated[float, _EXACT]),
 ]
@@ -113,14 +114,23 @@ Number = Annotated[
 
 Timestamp = Annotated[
     str,
-    Field(pattern=TIMESTAMP_PATTERN),
+    Field(pattern=TIMESTAMP_PATTERN, description="ISO 8601 with an offset or `Z`, in the years 1970 to 9998"),
     AfterValidator(_timestamp),
     QuickForm(Annotated[datetime, msgspec.Meta(tz=True)]),
 ]
 """ISO 8601 with an offset or `Z`, and a time that timestamptz holds."""
 
-ActionTime = Annotated[str, Field(pattern=ACTION_TIME_PATTERN), AfterValidator(_action_time), QuickForm(datetime)]
+ActionTime = Annotated[
+    str,
+    Field(pattern=ACTION_TIME_PATTERN, description="ISO 8601; the offset may be missing"),
+    AfterValidator(_action_time),
+    QuickForm(datetime),
+]
 """ISO 8601; the offset may be missing, as this one is kept in the JSON only."""
 
-Amount = Annotated[str, Field(pattern=AMOUNT_PATTERN), _quick_pattern(AMOUNT_PATTERN)]
+Amount = Annotated[
+    str,
+    Field(pattern=AMOUNT_PATTERN, description="A decimal as text, not negative: up to 18 digits and 8 decimals"),
+    _quick_pattern(AMOUNT_PATTERN),
+]
 """Money: a plain, non-negative decimal as text. It stays text until PostgreSQL makes a numeric of it."""

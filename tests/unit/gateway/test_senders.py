@@ -41,7 +41,7 @@ def test_a_sender_is_found_by_its_key_and_may_do_what_is_written() -> None:
     )
     acme = found.by_name["acme"]
     assert found.by_key == {key_digest("a key"): acme, key_digest("the next key"): acme}
-    assert acme.sources == {"facebook"}
+    assert acme.sources == frozenset({"facebook"})
     assert acme.scopes == {Scope.INGEST, Scope.READ}
     assert acme.expires == datetime(2027, 1, 1, tzinfo=UTC)
     assert (acme.requests_per_second, acme.events_per_second, acme.bytes_per_second) == (5, 20_000, 1_000_000)
