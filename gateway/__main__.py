@@ -9,7 +9,8 @@ from gateway.workers import WORKER, run_workers, stop_with_parent
 from shared import lifecycle, logs
 from shared.events import REGISTRY
 from shared.metrics import GatewayMetrics
-from shared.settings import LogSettings
+from shared.settings import LogSettings, TracingSettings
+from shared.tracing import tracer
 from streams.settings import NatsSettings, PublishSettings, StreamSettings
 
 
@@ -38,7 +39,13 @@ async def _run() -> None:
     elif settings.gateway.workers > 1:
         await run_workers(settings.gateway.workers, shutdown=shutdown, log=log)
         return
-    await Gateway(settings, registry=REGISTRY, shutdown=shutdown, log=log, metrics=GatewayMetrics()).run()
+    traces = tracer(TracingSettings.load(), service="floodgate-gateway")
+    try:
+        await Gateway(
+            settings, registry=REGISTRY, shutdown=shutdown, log=log, metrics=GatewayMetrics(), tracer=traces
+        ).run()
+    finally:
+        traces.close()
 
 
 if __name__ == "__main__":

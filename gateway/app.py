@@ -13,7 +13,7 @@ from typing import Final
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from gateway import problems
+from gateway import problems, tracing
 from gateway.admission import Admission
 from gateway.grouping import GroupCommit
 from gateway.handlers import WebhookHandlers
@@ -27,6 +27,7 @@ from shared.logs import Logger
 from shared.metrics import GatewayMetrics
 from shared.ops import Check, add_routes
 from shared.outcomes import RefuseReason
+from shared.tracing import NO_TRACER, Tracer
 from streams.backlog import BacklogGuard
 from streams.connection import Connection
 from streams.definitions import definitions
@@ -61,6 +62,7 @@ class Gateway:
         shutdown: Shutdown,
         log: Logger,
         metrics: GatewayMetrics,
+        tracer: Tracer = NO_TRACER,
     ) -> None:
         self._settings = settings
         self._registry = registry
@@ -115,8 +117,10 @@ class Gateway:
             receipts=self._reader,
             log=log,
             metrics=metrics,
+            tracer=tracer,
         )
-        self.app = web.Application(middlewares=[_counted(metrics), problems.middleware(log, metrics)])
+        traced = [] if tracer is NO_TRACER else [tracing.middleware(tracer)]
+        self.app = web.Application(middlewares=[*traced, _counted(metrics), problems.middleware(log, metrics)])
         handlers.add_routes(self.app)
         add_routes(self.app, checks=self._checks, registry=metrics.exposed)
 

@@ -6,7 +6,7 @@ from time import perf_counter
 import orjson
 from aiohttp import web
 
-from gateway import responses
+from gateway import responses, tracing
 from gateway.admission import Admission
 from gateway.body import media_type, read_body
 from gateway.correlation import correlation_id_of, is_sane, traceparent_of
@@ -18,6 +18,7 @@ from gateway.settings import GatewaySettings
 from shared.errors import Retryable
 from shared.logs import Logger
 from shared.metrics import GatewayMetrics
+from shared.tracing import Kind, Tracer
 
 
 class WebhookHandlers:
@@ -32,6 +33,7 @@ class WebhookHandlers:
         receipts: ReceiptReader,
         log: Logger,
         metrics: GatewayMetrics,
+        tracer: Tracer,
     ) -> None:
         self._settings = settings
         self._admission = admission
@@ -39,6 +41,7 @@ class WebhookHandlers:
         self._receipts = receipts
         self._log = log
         self._metrics = metrics
+        self._tracer = tracer
 
     def add_routes(self, app: web.Application) -> None:
         """Add the webhook routes to an application."""
@@ -69,19 +72,29 @@ class WebhookHandlers:
         return web.Response(body=body, content_type="application/json", headers={"Cache-Control": "no-store"})
 
     async def _accept(self, request: web.Request, *, single: bool) -> web.Response:
-        started, settings = perf_counter(), self._settings
-        origin = Origin(
-            correlation_id=correlation_id_of(request), received_at=now(), traceparent=traceparent_of(request)
-        )
+        started, received_at, settings, span_of = perf_counter(), now(), self._settings, self._tracer.span
         with self._admission.admit() as ticket:
             media = media_type(request)
-            body = await read_body(
-                request, ticket, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_ms / 1_000
-            )
-            slices = await split(
-                body, media, single=single, max_events=settings.max_bulk_events, turn=self._intake.turn
-            )
-            accepted = await self._intake.take(slices, origin)
+            with span_of("read") as span:
+                body = await read_body(
+                    request, ticket, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_ms / 1_000
+                )
+                span.set({"floodgate.body.bytes": len(body)})
+            with span_of("split") as span:
+                slices = await split(
+                    body, media, single=single, max_events=settings.max_bulk_events, turn=self._intake.turn
+                )
+                span.set({"floodgate.events": len(slices)})
+            with span_of("publish", kind=Kind.PRODUCER, attributes=tracing.PUBLISH) as span:
+                origin = Origin(
+                    correlation_id=correlation_id_of(request),
+                    received_at=received_at,
+                    traceparent=span.traceparent or traceparent_of(request),
+                )
+                accepted = await self._intake.take(slices, origin)
+                span.set(tracing.account(accepted))
+                if not accepted.is_durable:
+                    span.fail("undurable")
         answer = responses.bulk(accepted, origin.correlation_id)
         self._account(accepted, answer.status, perf_counter() - started, len(body), origin)
         return answer

@@ -51,6 +51,7 @@ class Accepted:
     total: int
     max_failures: int
     processed: Counter[str] = field(default_factory=Counter)
+    messages: int = 0
     rejected: int = 0
     undurable: int = 0
     unconfirmed: list[str] = field(default_factory=list)
@@ -162,6 +163,7 @@ class Intake:
             self._reject(accepted, 0, verdict)
             return accepted
         try:
+            accepted.messages += 1
             await self._group_commit.take(verdict, event, origin.correlation_id, origin.received_at, origin.traceparent)
         except NotDurable as error:
             self._metrics.events_undurable.labels(verdict, error.failure).inc()
@@ -227,6 +229,7 @@ class _Sending:
         """Send a batch without waiting for it."""
         ordinal = self._messages[batch.source]
         self._messages[batch.source] += 1
+        self._accepted.messages += 1
         message_id = f"{self._origin.request_id}-{batch.source}-{ordinal}"
         task = asyncio.create_task(self._send(batch, message_id))
         self._tasks.add(task)

@@ -24,6 +24,7 @@ from gateway.settings import GatewaySettings
 from shared.events import REGISTRY
 from shared.lifecycle import Shutdown
 from shared.metrics import GatewayMetrics
+from shared.tracing import NO_TRACER
 from streams.definitions import definitions
 from streams.settings import NatsSettings, PublishSettings, StreamSettings
 from streams.subjects import Names
@@ -196,6 +197,7 @@ async def start_gateway(stack: AsyncExitStack, url: str, **changes: Any) -> Runn
 
     `message_events`: events in a message. `ready=False` returns once it listens, `keep=True` leaves its streams.
     """
+    tracer = changes.pop("tracer", NO_TRACER)
     wait_until_ready, keep = changes.pop("ready", True), changes.pop("keep", False)
     prefix = changes.pop("prefix", f"T{uuid.uuid4().hex[:12].upper()}_")
 
@@ -221,6 +223,7 @@ async def start_gateway(stack: AsyncExitStack, url: str, **changes: Any) -> Runn
             None, processors=[log], wrapper_class=structlog.make_filtering_bound_logger(logging.INFO)
         ),
         metrics=GatewayMetrics(),
+        tracer=tracer,
     )
     if not keep:
         stack.push_async_callback(delete_streams, url, prefix)
