@@ -12,6 +12,7 @@ from typing import Final
 
 from collectors import tracing
 from collectors.batch import Batch, messages
+from collectors.failures import without_values
 from collectors.isolate import isolate
 from collectors.rows import RowBuilder
 from collectors.settings import CollectorSettings
@@ -144,7 +145,9 @@ class Worker:
             return
         except Retryable as error:
             self._fetch_trouble = str(error)
-            await self._pause("fetch_failed", error, self._settings.retry_wait_ms / 1_000)
+            wait_s = self._settings.retry_wait_ms / 1_000
+            self._log.warning("fetch_failed", error=str(error), wait_s=wait_s)
+            await self._pause(wait_s)
             return
         self._fetch_trouble = None
         for delivery in deliveries:
@@ -163,7 +166,8 @@ class Worker:
                 await release(batch, delay_s=RELEASE_DELAY_S)
                 return
             self._store_trouble = str(trouble)
-            await self._pause("flush_failed", trouble, wait_s)
+            self._log.warning("flush_failed", error=str(trouble), wait_s=wait_s)
+            await self._pause(wait_s)
             wait_s = min(2 * wait_s, MAX_RETRY_WAIT_S)
         self._store_trouble = None
         with self._tracer.span("settle"):
@@ -177,7 +181,12 @@ class Worker:
                 stored = await self._write(batch)
             except Poison as poison:
                 buried = await isolate(batch, self._store.probe)
-                self._log.warning("batch_isolated", error=poison.detail, buried=buried, events=batch.events)
+                self._log.warning(
+                    "batch_isolated",
+                    error=without_values(poison.reason, poison.detail),
+                    buried=buried,
+                    events=batch.events,
+                )
                 result, stored = "isolated", await self._write(batch)
         except (Retryable, Pressure, Poison) as error:
             return error
@@ -196,10 +205,10 @@ class Worker:
             return
         longest, _ = batch.dead_in_a_row(self._dead_in_a_row)
         if longest > self._settings.max_dead_letters_in_a_row:
+            last = without_values(letters[-1].reason, letters[-1].error)
             raise Fatal(
-                f"{longest} dead letters in a row, the last because of "
-                f"{letters[-1].error}: this looks like a bad release, not bad data. Everything is left in the "
-                "stream; mend the cause, or raise MAX_DEAD_LETTERS_IN_A_ROW"
+                f"{longest} dead letters in a row, the last because of {last}: this looks like a bad release, not bad "
+                "data. Everything is left in the stream; mend the cause, or raise MAX_DEAD_LETTERS_IN_A_ROW"
             )
         await asyncio.gather(*map(self._dead_letters.park, letters))
         for reason, events in tracing.dead_by_reason(letters).items():
@@ -207,9 +216,8 @@ class Worker:
                 tracing.DEAD_LETTERED, {"floodgate.dead_letter.reason": reason, "floodgate.events": events}
             )
 
-    async def _pause(self, event: str, error: Exception, wait_s: float) -> None:
+    async def _pause(self, wait_s: float) -> None:
         """Wait before the next try; not longer than until asked to stop."""
-        self._log.warning(event, error=str(error), wait_s=wait_s)
         try:
             async with asyncio.timeout(wait_s):
                 await self._shutdown.soft.wait()

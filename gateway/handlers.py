@@ -1,5 +1,6 @@
 """The webhook routes. Each reads as a sentence: admit → read → split → take → answer."""
 
+import logging
 from http import HTTPStatus
 from time import perf_counter
 
@@ -103,9 +104,9 @@ class WebhookHandlers:
         """The metrics and the one log line of a request; of a single event that was taken, on level debug."""
         self._metrics.request_seconds.observe(seconds)
         self._metrics.request_events.observe(accepted.total)
-        taken = self._log.info if accepted.total > 1 else self._log.debug
-        write = taken if status == HTTPStatus.OK else self._log.warning
-        write(
+        taken = logging.INFO if accepted.total > 1 else logging.DEBUG
+        self._log.log(
+            taken if status == HTTPStatus.OK else logging.WARNING,
             "bulk_answered",
             correlation_id=origin.correlation_id,
             request_id=origin.request_id,

@@ -62,6 +62,13 @@ def middleware(log: Logger, metrics: GatewayMetrics) -> Middleware:
             return await handler(request)
         except Refused as refused:
             metrics.requests_refused.labels(refused.reason).inc()
+            log.warning(
+                "request_refused",
+                route=route_of(request),
+                status=int(refused.status),
+                reason=refused.reason.value,
+                correlation_id=correlation_id_of(request),
+            )
             return problem(refused.status, refused.detail, correlation_id_of(request))
         except web.HTTPException as error:
             if error.status < 400:

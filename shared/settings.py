@@ -71,6 +71,12 @@ class LogSettings(Settings):
         description="Times a minute that the same warning or error is logged; the next one says how many were "
         "suppressed, and metrics count all of them",
     )
+    force_color: str | None = Field(
+        None,
+        alias="FORCE_COLOR",
+        description="Any value: colours in `console` lines though standard error is no terminal",
+    )
+    no_color: str | None = Field(None, alias="NO_COLOR", description="Any value: no colours anywhere")
 
 
 class TracingSettings(Settings):

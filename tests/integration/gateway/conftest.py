@@ -197,7 +197,7 @@ async def start_gateway(stack: AsyncExitStack, url: str, **changes: Any) -> Runn
 
     `message_events`: events in a message. `ready=False` returns once it listens, `keep=True` leaves its streams.
     """
-    tracer = changes.pop("tracer", NO_TRACER)
+    tracer, own_log = changes.pop("tracer", NO_TRACER), changes.pop("log", None)
     wait_until_ready, keep = changes.pop("ready", True), changes.pop("keep", False)
     prefix = changes.pop("prefix", f"T{uuid.uuid4().hex[:12].upper()}_")
 
@@ -219,7 +219,8 @@ async def start_gateway(stack: AsyncExitStack, url: str, **changes: Any) -> Runn
         settings,
         registry=REGISTRY,
         shutdown=shutdown,
-        log=structlog.wrap_logger(
+        log=own_log
+        or structlog.wrap_logger(
             None, processors=[log], wrapper_class=structlog.make_filtering_bound_logger(logging.INFO)
         ),
         metrics=GatewayMetrics(),
