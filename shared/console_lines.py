@@ -8,11 +8,11 @@ from collections.abc import MutableMapping
 from typing import Any, Final
 
 EVENT_WIDTH: Final = 20
-LEVEL_WIDTH: Final = 7
+LEVELS: Final = {"debug": "debug", "info": "info ", "warning": "warn ", "error": "error", "critical": "fatal"}
 
 _LAST: Final = "correlation_id"
-_HIDDEN: Final = frozenset({"request_id"})
-"""In JSON for whoever joins lines by it; nobody reads it."""
+_HIDDEN: Final = frozenset({"request_id", "body_bytes"})
+"""In JSON for whoever joins or sums lines by them; on a console they only make lines longer."""
 
 _BOLD, _DIM = "1", "2"
 _COLOURS: Final = {"warning": "33", "error": "31", "critical": "31"}
@@ -33,7 +33,7 @@ class ConsoleLines:
         shown = [name for name in fields if name not in _HIDDEN and name != _LAST]
         parts = [
             self._paint(time, _DIM),
-            self._paint(level.ljust(LEVEL_WIDTH), colour or _DIM),
+            self._paint(LEVELS.get(level, level), colour or _DIM),
             self._paint(_one_line(event).ljust(EVENT_WIDTH), colour or _BOLD),
             *(f"{self._paint(f'{name}=', _DIM)}{_value(fields[name])}" for name in shown),
         ]

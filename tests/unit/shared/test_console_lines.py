@@ -12,7 +12,7 @@ def line(**entry: Any) -> str:
 
 def test_events_and_fields_line_up_and_the_correlation_id_is_last_and_whole() -> None:
     assert line(correlation_id="c-1", request_id="ffff", status=200, ms=3.1) == (
-        "03:01:02 info    bulk_answered        status=200 ms=3.1 correlation_id=c-1"
+        "03:01:02 info  bulk_answered        status=200 ms=3.1 correlation_id=c-1"
     )
     assert line(level="warning", event="nats_disconnected").index("nats_") == line().index("bulk_")
 
