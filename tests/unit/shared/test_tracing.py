@@ -3,18 +3,23 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExportResult
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from shared import tracing_otlp
 from shared.errors import SettingsError
 from shared.settings import TracingSettings
 from shared.tracing import NO_TRACER, Kind, tracer
-from shared.tracing_otlp import OtlpTracer
+from shared.tracing_otlp import MAX_CONTEXTS, OtlpTracer, otlp_tracer
 
 ROOT = Path(__file__).resolve().parents[3]
 OFF = """
@@ -126,3 +131,53 @@ def test_a_context_that_can_not_be_read_is_passed_over(monkeypatch: pytest.Monke
         assert int(span.traceparent[-2:], 16) & 1 == 0  # the bit that says sampled
         assert "a" * 32 not in span.traceparent
     made.close()
+
+
+def context(number: int, flags: str) -> str:
+    return f"00-{number:032x}-{number:016x}-{flags}"
+
+
+@pytest.mark.parametrize(("flags", "is_sampled"), [(("01", "00"), True), (("00", "00"), False)])
+def test_a_flush_is_sampled_where_one_of_its_requests_is_whatever_the_sampler(
+    monkeypatch: pytest.MonkeyPatch, flags: tuple[str, ...], is_sampled: bool
+) -> None:
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "parentbased_always_off" if is_sampled else "parentbased_always_on")
+    exporter = InMemorySpanExporter()
+    made = otlp_tracer("any", exporter)
+    contexts = [context(number, flag) for number, flag in enumerate(flags, 1)]
+    with made.span("flush", came_from=contexts), made.span("commit"):
+        pass
+    made.close()
+    spans = {span.name: span for span in exporter.get_finished_spans()}
+    assert set(spans) == ({"flush", "commit"} if is_sampled else set())
+    if is_sampled:
+        assert [link.context.span_id for link in spans["flush"].links] == [1]  # of the other there is nothing to see
+
+
+def test_the_links_of_a_flush_are_bounded() -> None:
+    exporter = InMemorySpanExporter()
+    made = otlp_tracer("any", exporter)
+    with made.span("flush", came_from=(context(number, "01") for number in range(1, 5_000))):
+        pass
+    made.close()
+    (flush,) = exporter.get_finished_spans()
+    assert len(flush.links) == MAX_CONTEXTS
+
+
+def test_closing_does_not_wait_for_a_backend_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracing_otlp, "CLOSE_TIMEOUT_S", 0.05)
+    asked, answered = threading.Event(), threading.Event()
+
+    class Hangs(InMemorySpanExporter):
+        def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+            asked.set()
+            answered.wait(30)
+            return super().export(spans)
+
+    made = otlp_tracer("any", Hangs())
+    with made.span("any"):
+        pass
+    made.close()
+    assert asked.wait(10)
+    assert not answered.is_set()
+    answered.set()
