@@ -53,7 +53,12 @@ def marked(event: Event) -> Event:
     for field in PERSONAL[event["source"]]:
         if field not in {"age", "gender", "followers"}:
             with_value(event, f"data.user.{field}", MARKER)
-    return {**event, "unknownKey": MARKER, "data": {**event["data"], "note": MARKER}}
+    return {
+        **event,
+        "eventId": f"{MARKER} {event['eventId']}",  # not of a person, and none of a log line's business either
+        "unknownKey": MARKER,
+        "data": {**event["data"], "note": MARKER},
+    }
 
 
 def spoiled() -> Iterator[Event]:
