@@ -7,7 +7,8 @@ from collectors.settings import CollectorSettings, DatabaseSettings
 from shared import lifecycle, logs
 from shared.events import REGISTRY
 from shared.metrics import CollectorMetrics
-from shared.settings import LogSettings
+from shared.settings import LogSettings, TracingSettings
+from shared.tracing import tracer
 from streams.settings import NatsSettings, PublishSettings, StreamSettings
 
 
@@ -36,10 +37,19 @@ async def _run(arguments: argparse.Namespace) -> None:
     )
     shutdown = lifecycle.Shutdown()
     shutdown.listen()
-    collector = Collector(
-        arguments.source, settings, registry=REGISTRY, shutdown=shutdown, log=log, metrics=CollectorMetrics()
-    )
-    await collector.run()
+    traces = tracer(TracingSettings.load(), service=f"floodgate-collector-{arguments.source}")
+    try:
+        await Collector(
+            arguments.source,
+            settings,
+            registry=REGISTRY,
+            shutdown=shutdown,
+            log=log,
+            metrics=CollectorMetrics(),
+            tracer=traces,
+        ).run()
+    finally:
+        traces.close()
 
 
 if __name__ == "__main__":

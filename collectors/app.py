@@ -19,6 +19,7 @@ from shared.lifecycle import Shutdown, first_of, repeat, settle_memory
 from shared.logs import Logger
 from shared.metrics import CollectorMetrics
 from shared.ops import Check, add_routes
+from shared.tracing import NO_TRACER, Tracer
 from streams.advisories import ExhaustedDeliveries
 from streams.backlog import read_backlog
 from streams.connection import Connection
@@ -57,6 +58,7 @@ class Collector:
         shutdown: Shutdown,
         log: Logger,
         metrics: CollectorMetrics,
+        tracer: Tracer = NO_TRACER,
     ) -> None:
         self._source = source
         self._settings = settings
@@ -90,6 +92,7 @@ class Collector:
             shutdown=shutdown,
             log=log,
             metrics=metrics,
+            tracer=tracer,
         )
 
     async def run(self) -> None:

@@ -166,6 +166,11 @@ class Batch:
         return self._born_at + self._max_age_s - self._clock()
 
     @property
+    def age_s(self) -> float:
+        """Since its first message came; 0 while it is empty."""
+        return 0.0 if self._born_at is None else self._clock() - self._born_at
+
+    @property
     def room_events(self) -> int:
         """How many more events it should take."""
         return max(0, self._max_events - self.events)

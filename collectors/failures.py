@@ -5,6 +5,7 @@ the first two; a code listed here comes before its class. Complete: every code t
 class here, which a test holds.
 """
 
+import re
 from typing import Final
 
 import asyncpg
@@ -70,6 +71,17 @@ NETWORK_ERRORS: Final = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.
 
 DATABASE_ERRORS: Final = (asyncpg.PostgresError, *NETWORK_ERRORS)
 """All that can come out of a use of the database."""
+
+
+_QUOTED: Final = re.compile(r"""(["']).*\1""", re.DOTALL)
+
+
+def without_values(reason: DeadLetterReason, text: str) -> str:
+    """What is wrong with a dead letter, in words for a log: what the text quotes may be a value of the event.
+
+    Where a constraint was violated, what is quoted is its name.
+    """
+    return text if reason is DeadLetterReason.INTEGRITY_ERROR else _QUOTED.sub(r"\1…\1", text)
 
 
 def classify(error: BaseException) -> FloodgateError:

@@ -10,7 +10,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from time import monotonic
 from typing import Final
 
+from collectors import tracing
 from collectors.batch import Batch, messages
+from collectors.failures import without_values
 from collectors.isolate import isolate
 from collectors.rows import RowBuilder
 from collectors.settings import CollectorSettings
@@ -21,6 +23,7 @@ from shared.lifecycle import Shutdown, first_of, repeat
 from shared.logs import Logger
 from shared.metrics import CollectorMetrics
 from shared.outcomes import Outcome
+from shared.tracing import Kind, Tracer
 from streams.dead_letter import DeadLetters
 from streams.delivery import ConsumerMissing, Puller
 
@@ -52,6 +55,7 @@ class Worker:
         shutdown: Shutdown,
         log: Logger,
         metrics: CollectorMetrics,
+        tracer: Tracer,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._source = source
@@ -66,6 +70,7 @@ class Worker:
         self._shutdown = shutdown
         self._log = log
         self._metrics = metrics
+        self._tracer = tracer
         self._clock = clock
         self._in_hand: set[Batch] = set()
         self._dead_in_a_row = 0
@@ -98,7 +103,16 @@ class Worker:
 
         async def store() -> None:
             while (batch := await ready.get()) is not None:
-                await self._flush(batch)
+                with self._tracer.span(
+                    f"process {self._source}",
+                    kind=Kind.CONSUMER,
+                    attributes=tracing.flush(batch),
+                    came_from=tracing.contexts(batch),
+                    began_s_ago=batch.age_s,
+                ):
+                    with self._tracer.span("fetch", began_s_ago=batch.age_s):
+                        pass  # which is over: waiting for messages, and making rows of them
+                    await self._flush(batch)
                 self._in_hand.discard(batch)
 
         async with asyncio.TaskGroup() as group:
@@ -131,7 +145,9 @@ class Worker:
             return
         except Retryable as error:
             self._fetch_trouble = str(error)
-            await self._pause("fetch_failed", error, self._settings.retry_wait_ms / 1_000)
+            wait_s = self._settings.retry_wait_ms / 1_000
+            self._log.warning("fetch_failed", error=str(error), wait_s=wait_s)
+            await self._pause(wait_s)
             return
         self._fetch_trouble = None
         for delivery in deliveries:
@@ -150,10 +166,12 @@ class Worker:
                 await release(batch, delay_s=RELEASE_DELAY_S)
                 return
             self._store_trouble = str(trouble)
-            await self._pause("flush_failed", trouble, wait_s)
+            self._log.warning("flush_failed", error=str(trouble), wait_s=wait_s)
+            await self._pause(wait_s)
             wait_s = min(2 * wait_s, MAX_RETRY_WAIT_S)
         self._store_trouble = None
-        await settle(batch, self._log)
+        with self._tracer.span("settle"):
+            await settle(batch, self._log)
 
     async def _attempt(self, batch: Batch) -> Exception | None:
         """Store a batch once, its poison isolated; what kept it from that, or None. Raises Fatal."""
@@ -163,7 +181,12 @@ class Worker:
                 stored = await self._write(batch)
             except Poison as poison:
                 buried = await isolate(batch, self._store.probe)
-                self._log.warning("batch_isolated", error=poison.detail, buried=buried, events=batch.events)
+                self._log.warning(
+                    "batch_isolated",
+                    error=without_values(poison.reason, poison.detail),
+                    buried=buried,
+                    events=batch.events,
+                )
                 result, stored = "isolated", await self._write(batch)
         except (Retryable, Pressure, Poison) as error:
             return error
@@ -172,7 +195,8 @@ class Worker:
 
     async def _write(self, batch: Batch) -> Stored:
         await self._park_dead_letters(batch)
-        return await self._store.write(batch)
+        with self._tracer.span("commit", kind=Kind.CLIENT, attributes=tracing.commit(batch)):
+            return await self._store.write(batch)
 
     async def _park_dead_letters(self, batch: Batch) -> None:
         """Make the batch's dead letters durable. Raises NotDurable; Fatal after too many in a row."""
@@ -181,16 +205,19 @@ class Worker:
             return
         longest, _ = batch.dead_in_a_row(self._dead_in_a_row)
         if longest > self._settings.max_dead_letters_in_a_row:
+            last = without_values(letters[-1].reason, letters[-1].error)
             raise Fatal(
-                f"{longest} dead letters in a row, the last because of "
-                f"{letters[-1].error}: this looks like a bad release, not bad data. Everything is left in the "
-                "stream; mend the cause, or raise MAX_DEAD_LETTERS_IN_A_ROW"
+                f"{longest} dead letters in a row, the last because of {last}: this looks like a bad release, not bad "
+                "data. Everything is left in the stream; mend the cause, or raise MAX_DEAD_LETTERS_IN_A_ROW"
             )
         await asyncio.gather(*map(self._dead_letters.park, letters))
+        for reason, events in tracing.dead_by_reason(letters).items():
+            self._tracer.event(
+                tracing.DEAD_LETTERED, {"floodgate.dead_letter.reason": reason, "floodgate.events": events}
+            )
 
-    async def _pause(self, event: str, error: Exception, wait_s: float) -> None:
+    async def _pause(self, wait_s: float) -> None:
         """Wait before the next try; not longer than until asked to stop."""
-        self._log.warning(event, error=str(error), wait_s=wait_s)
         try:
             async with asyncio.timeout(wait_s):
                 await self._shutdown.soft.wait()

@@ -19,7 +19,7 @@ from gateway.settings import AccessSettings, GatewaySettings
 from shared.events import SOURCES
 from shared.metrics import CollectorMetrics, GatewayMetrics, RoleMetrics
 from shared.outcomes import DeadLetterReason, Outcome, PublishFailure, RefuseReason, RejectReason
-from shared.settings import LogSettings, Settings, Unit, is_secret, takes
+from shared.settings import LogSettings, Settings, TracingSettings, Unit, is_secret, takes
 from streams.settings import NatsSettings, PublishSettings, StreamSettings
 
 DOCS: Final = Path(__file__).resolve().parent.parent / "docs"
@@ -52,6 +52,7 @@ SECTIONS: Final = (
         "Read by the gateway for events, and by the collectors for dead letters.",
     ),
     Section("Logs", LogSettings, "Read by every program. Logs go to standard error."),
+    Section("Traces", TracingSettings, "Read by the gateway and the collectors: see docs/tracing.md."),
 )
 
 LABEL_VALUES: Final[Mapping[str, str]] = {

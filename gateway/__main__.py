@@ -10,7 +10,8 @@ from gateway.workers import WORKER, run_workers, stop_with_parent
 from shared import lifecycle, logs
 from shared.events import REGISTRY
 from shared.metrics import GatewayMetrics
-from shared.settings import LogSettings
+from shared.settings import LogSettings, TracingSettings
+from shared.tracing import tracer
 from streams.settings import NatsSettings, PublishSettings, StreamSettings
 
 
@@ -48,10 +49,20 @@ async def _run() -> None:
     elif settings.gateway.workers > 1:
         await run_workers(settings.gateway.workers, shutdown=shutdown, log=log)
         return
+    traces = tracer(TracingSettings.load(), service="floodgate-gateway")
     gateway = Gateway(
-        settings, registry=REGISTRY, shutdown=shutdown, log=log, metrics=GatewayMetrics(), senders=allowed
+        settings,
+        registry=REGISTRY,
+        shutdown=shutdown,
+        log=log,
+        metrics=GatewayMetrics(),
+        senders=allowed,
+        tracer=traces,
     )
-    await gateway.run()
+    try:
+        await gateway.run()
+    finally:
+        traces.close()
 
 
 if __name__ == "__main__":

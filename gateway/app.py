@@ -14,7 +14,7 @@ from typing import Final
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from gateway import problems
+from gateway import problems, tracing
 from gateway.access import Access
 from gateway.admission import Admission
 from gateway.api.pages import ApiPages
@@ -34,6 +34,7 @@ from shared.logs import Logger
 from shared.metrics import GatewayMetrics
 from shared.ops import Check, add_health_routes, add_metrics_route
 from shared.outcomes import RefuseReason
+from shared.tracing import NO_TRACER, Tracer
 from streams.backlog import BacklogGuard
 from streams.connection import Connection
 from streams.definitions import definitions
@@ -70,6 +71,7 @@ class Gateway:
         log: Logger,
         metrics: GatewayMetrics,
         senders: Senders | None = None,
+        tracer: Tracer = NO_TRACER,
     ) -> None:
         self._settings = settings
         self._registry = registry
@@ -133,8 +135,10 @@ class Gateway:
             receipts=self._reader,
             log=log,
             metrics=metrics,
+            tracer=tracer,
         )
-        self.app = self._application()
+        traced = [] if tracer is NO_TRACER else [tracing.middleware(tracer)]
+        self.app = self._application(*traced)
         self.internal_app = self.app if settings.access.internal_port is None else self._application()
         handlers.add_routes(self.app)
         handlers.add_read_routes(self.internal_app)
@@ -182,8 +186,9 @@ class Gateway:
         await listener.start()
         return listener.name
 
-    def _application(self) -> web.Application:
-        app = web.Application(middlewares=[_counted(self._metrics), problems.middleware(self._log, self._metrics)])
+    def _application(self, *outer: Middleware) -> web.Application:
+        own = (_counted(self._metrics), problems.middleware(self._log, self._metrics))
+        app = web.Application(middlewares=[*outer, *own])
         app.on_response_prepare.append(_hardened)
         return app
 

@@ -1,12 +1,13 @@
 """The webhook routes. Each reads as a sentence: admit → read → split → take → answer."""
 
+import logging
 from http import HTTPStatus
 from time import perf_counter
 
 import orjson
 from aiohttp import web
 
-from gateway import responses
+from gateway import responses, tracing
 from gateway.access import Access
 from gateway.admission import Admission
 from gateway.body import media_type, read_body
@@ -22,6 +23,7 @@ from gateway.settings import GatewaySettings
 from shared.errors import Retryable
 from shared.logs import Logger
 from shared.metrics import GatewayMetrics
+from shared.tracing import Kind, Tracer
 
 
 class WebhookHandlers:
@@ -38,6 +40,7 @@ class WebhookHandlers:
         receipts: ReceiptReader,
         log: Logger,
         metrics: GatewayMetrics,
+        tracer: Tracer,
     ) -> None:
         self._settings = settings
         self._access = access
@@ -47,6 +50,7 @@ class WebhookHandlers:
         self._receipts = receipts
         self._log = log
         self._metrics = metrics
+        self._tracer = tracer
 
     def add_routes(self, app: web.Application) -> None:
         """Add the routes that senders post to."""
@@ -87,29 +91,36 @@ class WebhookHandlers:
         return web.Response(body=body, content_type="application/json", headers={"Cache-Control": "no-store"})
 
     async def _accept(self, request: web.Request, *, single: bool) -> web.Response:
-        started, settings = perf_counter(), self._settings
+        started, received_at, settings, span_of = perf_counter(), now(), self._settings, self._tracer.span
         caller = self._access.caller(request)
         sender, spend = caller.sender, self._rates.spend
-        origin = Origin(
-            correlation_id=correlation_id_of(request),
-            received_at=now(),
-            traceparent=traceparent_of(request),
-            sender=None if self._access.is_open else sender.name,
-            sources=sender.sources,
-            give_up_at=started + settings.request_timeout_ms / 1_000,
-        )
         with self._admission.admit() as ticket:
             media = media_type(request)
             await spend(sender, Quantity.REQUESTS, 1)
-            body = await read_body(
-                request, ticket, caller, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_ms / 1_000
-            )
+            with span_of("read") as span:
+                timeout_s = settings.body_timeout_ms / 1_000
+                body = await read_body(request, ticket, caller, max_bytes=settings.max_body_bytes, timeout_s=timeout_s)
+                span.set({"floodgate.body.bytes": len(body)})
             await spend(sender, Quantity.BYTES, len(body))
-            slices = await split(
-                body, media, single=single, max_events=settings.max_bulk_events, turn=self._intake.turn
-            )
+            with span_of("split") as span:
+                slices = await split(
+                    body, media, single=single, max_events=settings.max_bulk_events, turn=self._intake.turn
+                )
+                span.set({"floodgate.events": len(slices)})
             await spend(sender, Quantity.EVENTS, len(slices))
-            accepted = await self._intake.take(slices, origin)
+            with span_of("publish", kind=Kind.PRODUCER, attributes=tracing.PUBLISH) as span:
+                origin = Origin(
+                    correlation_id=correlation_id_of(request),
+                    received_at=received_at,
+                    traceparent=span.traceparent or traceparent_of(request),
+                    sender=None if self._access.is_open else sender.name,
+                    sources=sender.sources,
+                    give_up_at=started + settings.request_timeout_ms / 1_000,
+                )
+                accepted = await self._intake.take(slices, origin)
+                span.set(tracing.account(accepted))
+                if not accepted.is_durable:
+                    span.fail("undurable")
         answer = responses.bulk(accepted, origin.correlation_id)
         answer.headers.update(await self._rates.headers(sender))
         self._account(accepted, answer.status, perf_counter() - started, len(body), origin)
@@ -122,9 +133,9 @@ class WebhookHandlers:
         self._metrics.sender_events.labels(sender).inc(accepted.processed.total())
         self._metrics.request_seconds.observe(seconds)
         self._metrics.request_events.observe(accepted.total)
-        taken = self._log.info if accepted.total > 1 else self._log.debug
-        write = taken if status == HTTPStatus.OK else self._log.warning
-        write(
+        taken = logging.INFO if accepted.total > 1 else logging.DEBUG
+        self._log.log(
+            taken if status == HTTPStatus.OK else logging.WARNING,
             "bulk_answered",
             correlation_id=origin.correlation_id,
             request_id=origin.request_id,

@@ -52,6 +52,7 @@ class Accepted:
     total: int
     max_failures: int
     processed: Counter[str] = field(default_factory=Counter)
+    messages: int = 0
     rejected: int = 0
     forbidden: int = 0
     """Of the rejected ones: those that are valid, but not their sender's to send."""
@@ -176,6 +177,7 @@ class Intake:
             self._reject(accepted, 0, verdict)
             return accepted
         try:
+            accepted.messages += 1
             await self._group_commit.take(
                 verdict,
                 event,
@@ -249,6 +251,7 @@ class _Sending:
         """Send a batch without waiting for it."""
         ordinal = self._messages[batch.source]
         self._messages[batch.source] += 1
+        self._accepted.messages += 1
         message_id = f"{self.origin.request_id}-{batch.source}-{ordinal}"
         task = asyncio.create_task(self._send(batch, message_id))
         self._tasks.add(task)

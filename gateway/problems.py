@@ -81,6 +81,13 @@ def middleware(log: Logger, metrics: GatewayMetrics) -> Middleware:
         except Refused as refused:
             metrics.requests_refused.labels(refused.reason).inc()
             correlation_id = correlation_id_of(request)
+            log.warning(
+                "request_refused",
+                route=route_of(request),
+                status=int(refused.status),
+                reason=refused.reason.value,
+                correlation_id=correlation_id,
+            )
             return problem(refused.status, refused.detail, correlation_id, refused.headers, reason=refused.reason)
         except web.HTTPException as error:
             if error.status < 400:

@@ -19,6 +19,7 @@ from loadtest.options import BulkTestOptions
 from loadtest.progress import RunProgress
 from loadtest.receipts import ReceiptWatch
 from loadtest.sender import Answer, Outgoing, Sender
+from loadtest.timeline import Timeline
 from loadtest.traffic import requests_of
 from loadtest.verdict import Check, Times, judge, notes
 
@@ -41,6 +42,7 @@ class BulkTestResult:
     checks: tuple[Check, ...]
     notes: list[str]
     interrupted: bool
+    timeline: Timeline
 
 
 class BulkTest:
@@ -69,6 +71,8 @@ class BulkTest:
         self._errors = ErrorGroups()
         self._event_errors = ErrorGroups()
         self._latencies_s: list[float] = []
+        self._timeline = Timeline()
+        self._started = 0.0
         self._done_events = 0
         self._failed_requests = 0
 
@@ -80,9 +84,6 @@ class BulkTest:
         down = await problems(self._session, (self._url, *self._options.health_urls))
         if down:
             raise CannotRun("\n".join(["not ready, so nothing was sent:", *(f"  {line}" for line in down)]))
-        started = self._clock()
-        all_sent = await self._unless_stopped(self._send_all())
-        accepted_at = self._clock()
         watch = ReceiptWatch(
             session=self._session,
             url=self._url,
@@ -92,6 +93,9 @@ class BulkTest:
             clock=self._clock,
             sleep=self._sleep,
         )
+        self._started = started = self._clock()
+        all_sent = await self._unless_stopped(self._send_all(watch))
+        accepted_at = self._clock()
         watched = all_sent and await self._unless_stopped(watch.until_settled(self._options.wait_s))
         if not watched:
             with suppress(TimeoutError):
@@ -115,6 +119,7 @@ class BulkTest:
             checks=judge(totals, times, self._options.targets),
             notes=notes(totals),
             interrupted=not watched,
+            timeline=self._timeline,
         )
 
     async def _unless_stopped(self, work: Coroutine[Any, Any, object]) -> bool:
@@ -132,7 +137,18 @@ class BulkTest:
                 unfinished.cancel()
             await asyncio.gather(task, stopped, return_exceptions=True)
 
-    async def _send_all(self) -> None:
+    async def _send_all(self, watch: ReceiptWatch) -> None:
+        following = asyncio.create_task(watch.follow()) if self._options.report else None
+        try:
+            await self._send_traffic()
+        finally:
+            if following is not None:
+                following.cancel()
+                await asyncio.wait({following})
+                if not following.cancelled():
+                    following.result()  # a bug, which must not go unseen
+
+    async def _send_traffic(self) -> None:
         traffic = requests_of(self._options.plan, single_request=self._options.single_request)
         async with asyncio.TaskGroup() as group:
             for _ in range(min(self._options.concurrency, self._options.requests)):
@@ -161,8 +177,10 @@ class BulkTest:
         self._ledger.sending(name, events=outgoing.events, invalid=outgoing.invalid, repeated=outgoing.repeated)
         began = self._clock()
         answer = await self._sender.post(outgoing)
+        ended = self._clock()
         if answer.status is not None:
-            self._latencies_s.append(self._clock() - began)
+            self._latencies_s.append(ended - began)
+            self._timeline.answered(ended - self._started, answer.processed, ended - began)
         if answer.error is not None:
             self._errors.add(answer.error, answer.example)
         for kind in answer.event_errors:
@@ -176,4 +194,6 @@ class BulkTest:
         return answer
 
     def _show_stored(self) -> None:
-        self._progress.stored(accounted=self._ledger.accounted(), accepted=self._ledger.claimed())
+        accounted, accepted = self._ledger.accounted(), self._ledger.claimed()
+        self._timeline.stored(self._clock() - self._started, self._ledger.stored_about())
+        self._progress.stored(accounted=accounted, accepted=accepted)

@@ -8,6 +8,7 @@ import argparse
 import math
 import random
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final, NoReturn
 from urllib.parse import urlsplit
 
@@ -117,6 +118,12 @@ def add_bulk_test(subcommands: "argparse._SubParsersAction[OneLineParser]", url:
         "--min-rate", type=_wait, default=1000.0, metavar="N", help="accepted events a second (default: 1000)"
     )
     goals.add_argument("--json", action="store_true", help="one JSON object on stdout, and nothing else")
+    goals.add_argument(
+        "--report",
+        type=_page,
+        metavar="FILE.html",
+        help="write a page with charts of throughput, answer times and backlog; asks for receipts while it sends",
+    )
 
 
 def bulk_test_options(args: argparse.Namespace) -> BulkTestOptions:
@@ -140,6 +147,7 @@ def bulk_test_options(args: argparse.Namespace) -> BulkTestOptions:
         targets=Targets(min_success_share=args.min_success, min_rate_per_s=args.min_rate),
         json=args.json,
         start_stack=args.start_stack,
+        report=args.report,
     )
 
 
@@ -157,6 +165,14 @@ def _base_url(text: str) -> str:
     if not usable:
         raise argparse.ArgumentTypeError(f"{text!r}: takes an address like {DEFAULT_URL}")
     return text.rstrip("/")
+
+
+def _page(text: str) -> Path:
+    # Looked at before the run, which would otherwise be for nothing.
+    path = Path(text)
+    if path.is_dir() or not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r}: takes a file in a folder that is there")
+    return path
 
 
 def _count(text: str) -> int:

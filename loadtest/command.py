@@ -19,7 +19,9 @@ from loadtest.errors import CannotRun
 from loadtest.local_stack import is_local, something_listens, throwaway_stack
 from loadtest.options import BulkTestOptions
 from loadtest.progress import LiveProgress, Quiet
+from loadtest.receipts import CONCURRENCY
 from loadtest.report import EXIT_CANNOT_RUN, Outcome, as_json, exit_code, outcome, show
+from loadtest.report_page import page
 
 
 async def bulk_test(options: BulkTestOptions, env: Mapping[str, str]) -> int:
@@ -36,6 +38,13 @@ async def bulk_test(options: BulkTestOptions, env: Mapping[str, str]) -> int:
         _print_json(as_json(result))
     else:
         show(result, Console(highlight=False))
+    if options.report is not None:
+        try:
+            options.report.write_text(page(result), encoding="utf-8")
+        except OSError as error:
+            _say(f"{options.report}: the report could not be written: {error.strerror or error}")
+            return EXIT_CANNOT_RUN
+        _say(f"the charts are in {options.report}")
     return exit_code(outcome(result))
 
 
@@ -44,7 +53,8 @@ async def _result(options: BulkTestOptions, env: Mapping[str, str], stop: asynci
     watched = stderr.is_terminal and not options.json
     async with AsyncExitStack() as stack:
         # As many connections as requests at a time: a queue in the session would count as answer time.
-        connector = aiohttp.TCPConnector(limit=options.concurrency)
+        looks = CONCURRENCY if options.report else 0  # which ask for receipts meanwhile
+        connector = aiohttp.TCPConnector(limit=options.concurrency + looks)
         session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
         url = options.url
         if options.start_stack and is_local(url) and not await something_listens(url):

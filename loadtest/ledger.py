@@ -156,6 +156,30 @@ class Ledger:
         """Requests whose receipts have still something to say, the oldest first."""
         return [correlation_id for correlation_id, entry in self._entries.items() if not entry.settled]
 
+    def frontier(self) -> list[str]:
+        """Answered requests behind the last that is known to be stored, the oldest first."""
+        answered = [(name, entry) for name, entry in self._entries.items() if not entry.in_flight]
+        stored = self._stored_up_to(entry for _, entry in answered)
+        return [name for name, entry in answered[stored:] if not entry.settled]
+
+    def stored_about(self) -> int:
+        """Events whose fate is known, or follows: streams are stored in their order, so what was answered before a
+        request that is stored is taken to be stored too. For a chart; the totals take nothing for granted.
+        """
+        answered = [entry for entry in self._entries.values() if not entry.in_flight]
+        stored = self._stored_up_to(answered)
+        behind = (entry.receipt.accounted for entry in answered[stored:] if entry.receipt)
+        return sum(entry.claimed for entry in answered[:stored]) + sum(behind)
+
+    @staticmethod
+    def _stored_up_to(answered: Iterable[_Entry]) -> int:
+        """How many of these stand before, or are, the last one with a complete receipt."""
+        stored = 0
+        for place, entry in enumerate(answered, 1):
+            if entry.receipt is not None and entry.settled:
+                stored = place
+        return stored
+
     def accounted(self) -> int:
         """Events whose fate is known so far: what a progress bar shows."""
         return sum(entry.receipt.accounted for entry in self._entries.values() if entry.receipt)

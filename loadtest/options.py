@@ -4,6 +4,7 @@ Invariant: frozen and already checked; nothing below this reads the environment 
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from loadtest.generator import Plan
@@ -34,6 +35,7 @@ class BulkTestOptions:
     targets: Targets = Targets()
     json: bool = False
     start_stack: bool = False
+    report: Path | None = None
 
     @property
     def requests(self) -> int:

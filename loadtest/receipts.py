@@ -1,6 +1,6 @@
 """Follows accepted requests to the database, by their receipts.
 
-Invariant: only requests the ledger still has open are asked for, at most `_CONCURRENCY` at a time, in rounds
+Invariant: only requests the ledger still has open are asked for, at most `CONCURRENCY` at a time, in rounds
 that grow rarer while nothing moves: watching must not slow down what it watches.
 """
 
@@ -15,7 +15,7 @@ import orjson
 from loadtest.errors import ErrorGroups
 from loadtest.ledger import Ledger, Receipt
 
-_CONCURRENCY: Final = 4
+CONCURRENCY: Final = 4
 _ROUND: Final = 16  # receipts a round; the rest waits its turn
 _FIRST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 2.0
@@ -73,6 +73,17 @@ class ReceiptWatch:
             pause_s = min(_LONGEST_PAUSE_S, pause_s * 1.5)
         return True
 
+    async def follow(self) -> None:
+        """Looks how far storage is, again and again until cancelled: a few receipts a round, spread over the open ones,
+        so that the place where they begin to be incomplete is found soon, however many there are.
+        """
+        while True:
+            waiting = self._ledger.frontier()
+            places = {len(waiting) * part // CONCURRENCY - 1 for part in range(1, CONCURRENCY + 1)}
+            await self._ask_all([waiting[place] for place in sorted(places) if place >= 0])
+            self._progressed()
+            await self._sleep(_FIRST_PAUSE_S)
+
     async def _ask_all(self, asked: list[str]) -> list[str]:
         """Asks for these receipts; returns the ids that are still open, in their order."""
         waiting = deque(asked)
@@ -85,7 +96,7 @@ class ReceiptWatch:
                     settled.add(correlation_id)
 
         async with asyncio.TaskGroup() as group:
-            for _ in range(min(_CONCURRENCY, len(asked))):
+            for _ in range(min(CONCURRENCY, len(asked))):
                 group.create_task(ask_in_turn())
         return [correlation_id for correlation_id in asked if correlation_id not in settled]
 

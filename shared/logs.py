@@ -10,6 +10,8 @@ from typing import Any, Final
 
 import structlog
 
+from shared.console_lines import ConsoleLines
+from shared.repeats import Repeats
 from shared.settings import LogSettings
 
 _LEVELS: Final = {
@@ -23,33 +25,31 @@ Logger = structlog.typing.FilteringBoundLogger
 
 
 def configure(settings: LogSettings, **fields: Any) -> Logger:
-    """Set up logging for this process and return its logger, bound to `fields`. Call once, in `__main__`."""
-    renderer: Any
-    if settings.format == "json":
-        renderer = structlog.processors.JSONRenderer()
-        timestamper = structlog.processors.TimeStamper(fmt="iso")
-    else:
-        renderer = structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(),
-            pad_event_to=28,
-            exception_formatter=structlog.dev.plain_traceback,  # the default one shows the values of variables
-        )
-        timestamper = structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False)
+    """Set up logging for this process and return its logger. Call once, in `__main__`.
+
+    `fields` say which program it is; on a console the person has started it, and knows.
+    """
+    is_json = settings.format == "json"
+    colours = settings.no_color is None and (settings.force_color is not None or sys.stderr.isatty())
+    renderer: Any = structlog.processors.JSONRenderer() if is_json else ConsoleLines(colours=colours)
+    fmt, utc = ("iso", True) if is_json else ("%H:%M:%S", False)
+    repeats = Repeats(settings.repeats)
     processors: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
-        timestamper,
-        structlog.processors.format_exc_info if settings.format == "json" else _keep,
+        structlog.processors.TimeStamper(fmt=fmt, utc=utc),
+        structlog.processors.format_exc_info,  # without the values of variables
     ]
     level = _LEVELS[settings.level]
     structlog.configure(
-        processors=[*processors, renderer],
+        processors=[*processors[:2], repeats, *processors[2:], renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )
     # Libraries (aiohttp, nats, alembic) log through the standard library: the same lines, the same place.
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(repeats)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.add_logger_name, *processors],
@@ -58,9 +58,4 @@ def configure(settings: LogSettings, **fields: Any) -> Logger:
     )
     logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)
     log: Logger = structlog.get_logger()
-    return log.bind(**fields)
-
-
-def _keep(_logger: Any, _name: str, entry: Any) -> Any:
-    """The console renderer formats exceptions itself."""
-    return entry
+    return log.bind(**fields) if is_json else log

@@ -65,6 +65,29 @@ class LogSettings(Settings):
     format: Literal["console", "json"] = Field(
         "json", alias="LOG_FORMAT", description="`json`, a line an entry, or `console` for people"
     )
+    repeats: Count = Field(
+        60,
+        alias="LOG_REPEATS",
+        description="Times a minute that the same warning or error is logged; the next one says how many were "
+        "suppressed, and metrics count all of them",
+    )
+    force_color: str | None = Field(
+        None,
+        alias="FORCE_COLOR",
+        description="Any value: colours in `console` lines though standard error is no terminal",
+    )
+    no_color: str | None = Field(None, alias="NO_COLOR", description="Any value: no colours anywhere")
+
+
+class TracingSettings(Settings):
+    """Whether a program sends traces; where to is said by OpenTelemetry's own variables."""
+
+    tracing: Literal["off", "otlp"] = Field(
+        "off",
+        alias="TRACING",
+        description="`otlp` sends traces by OTLP over HTTP, and needs the extra `otel`; endpoint, sampler and "
+        "service name are the standard `OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_TRACES_SAMPLER`, `OTEL_SERVICE_NAME`",
+    )
 
 
 def takes(field: FieldInfo) -> str:

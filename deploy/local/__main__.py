@@ -42,7 +42,9 @@ def main() -> int:
 
 def run(settings: LocalSettings, *, programs: Programs) -> int:
     """Run a stack until a signal ends it. Raises `StackError` when it cannot start or go on."""
-    console = Console()
+    console = Console(
+        colour=False if os.environ.get("NO_COLOR") else None, live=False if os.environ.get("TERM") == "dumb" else None
+    )
     try:
         asyncio.run(_run(settings, console=console, programs=programs))
     finally:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from deploy.local import nats, ports, postgres, probes, status
+from deploy.local import nats, ports, postgres, probes, status, vitals
 from deploy.local.child import Child, ChildSpec
 from deploy.local.console import Console
 from deploy.local.data_dir import DataDir
@@ -89,7 +89,8 @@ class Stack:
             self._ready = True
             self._write_state()
             self._console.plain(status.summary(self._addresses()))
-            await self._supervisor.watch()
+            async with vitals.shown(self._console, self._addresses()):
+                await self._supervisor.watch()
         except StopRequestedError:
             pass
         finally:
@@ -202,6 +203,7 @@ class Stack:
         inherited = self._environment
         return {
             "LOG_FORMAT": "console",  # for people, unless they ask for json
+            **({"FORCE_COLOR": "1"} if self._console.colour else {}),  # their output goes through us to the terminal
             **(_without_libpq_variables(inherited) if self._postgres else inherited),
             "HOST": self._settings.host,
             "PORT": str(self._settings.port),

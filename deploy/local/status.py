@@ -108,6 +108,7 @@ def summary(addresses: Addresses) -> str:
     """What a user wants to know once everything is ready. Passwords of servers that are not ours stay out."""
     at = addresses
     rows = [
+        ("console", f"{at.gateway_url}/"),
         ("post events to", f"{at.gateway_url}/webhook/events/bulk"),
         ("their receipt", f"{at.gateway_url}/webhook/events/bulk/{{correlationId}}"),
         ("metrics", f"{at.gateway_url}/metrics"),

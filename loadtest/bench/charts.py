@@ -103,19 +103,19 @@ def short(value: float) -> str:
 
 
 def _nice(most: float) -> float:
-    """The end of an axis that holds `most`: 1, 2, 2.5, 4, 5 or 8 of a power of ten."""
+    """The end of an axis that holds `most`: 1, 1.5, 2, 2.5, 3, 4, 5, 6 or 8 of a power of ten."""
     if most <= 0:
         return 1.0
     power: float = 10.0 ** math.floor(math.log10(most))
-    return next(step * power for step in (1, 2, 2.5, 4, 5, 8, 10) if step * power >= most * (1 - 1e-9))
+    return next(step * power for step in (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10) if step * power >= most * (1 - 1e-9))
 
 
 def _apart(places: Sequence[float]) -> list[float]:
-    """Labels' heights, moved so that none lies on another."""
+    """Labels' heights, moved up so that none lies on another, or on the axis below."""
     moved = list(places)
-    order = sorted(range(len(moved)), key=lambda at: moved[at])
-    for above, below in pairwise(order):
-        moved[below] = max(moved[below], moved[above] + 16)
+    order = sorted(range(len(moved)), key=lambda at: -moved[at])
+    for below, above in pairwise(order):
+        moved[above] = min(moved[above], moved[below] - 16)
     return moved
 
 

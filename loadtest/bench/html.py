@@ -14,7 +14,7 @@ from loadtest.bench.numbers import per_million
 from loadtest.bench.processes import NOT_COUNTED
 from loadtest.bench.table import noise
 
-_STYLE: Final = """
+STYLE: Final = """
 :root{color-scheme:light dark;--ground:#fff;--ink:#1b1f24;--soft:#59636e;--line:#d8dee4;
 --bar-ours:#0b62c4;--bar-other:#9aa5b1;--bar-second:#c2571a;--good:#157347;--bad:#b3261e}
 @media(prefers-color-scheme:dark){:root{--ground:#14181d;--ink:#e8ebee;--soft:#9aa5b1;--line:#343b44;
@@ -39,7 +39,7 @@ def page(results: Mapping[str, Any]) -> str:
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>Floodgate benchmark</title><style>{_STYLE}</style></head><body>\n"
+        f"<title>Floodgate benchmark</title><style>{STYLE}</style></head><body>\n"
         + "\n".join(part for part in _parts(results) if part)
         + "\n</body></html>\n"
     )
@@ -87,7 +87,7 @@ def _figures(rows: Sequence[Mapping[str, Any]]) -> str:
             ]
         )
     head = ("figure", "value", "ceiling", "ratio", "target", "ambition", "")
-    return "<h2>Figures</h2>" + _table(head, lines_)
+    return "<h2>Figures</h2>" + table(head, lines_)
 
 
 def _throughput(results: Mapping[str, Any]) -> str:
@@ -172,7 +172,7 @@ def _latencies(results: Mapping[str, Any]) -> str:
             )
     if not rows:
         return ""
-    return "<h2>Times, in milliseconds</h2>" + _table(("what", "p50", "p90", "p99", "p99.9", "worst"), rows)
+    return "<h2>Times, in milliseconds</h2>" + table(("what", "p50", "p90", "p99", "p99.9", "worst"), rows)
 
 
 def _ceilings(ceilings: Mapping[str, Any] | None) -> str:
@@ -187,7 +187,7 @@ def _ceilings(ceilings: Mapping[str, Any] | None) -> str:
         for key, found in ceilings.items()
     ]
     head = ("part, alone", "per second", "CPU s per million")
-    return "<h2>Ceilings of this machine, in the same minutes</h2>" + _table(head, rows)
+    return "<h2>Ceilings of this machine, in the same minutes</h2>" + table(head, rows)
 
 
 def _growth(growth: Mapping[str, Any] | None) -> Iterator[str]:
@@ -201,7 +201,7 @@ def _growth(growth: Mapping[str, Any] | None) -> Iterator[str]:
         x_name="rows in the tables",
         y_name="events per second",
     )
-    yield _table(
+    yield table(
         ("rows before", "events/s", "stack CPU s per million", "PostgreSQL CPU s per million"),
         [
             [
@@ -215,7 +215,8 @@ def _growth(growth: Mapping[str, Any] | None) -> Iterator[str]:
     )
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table; cells are HTML, its head is text."""
     cells = "".join(f"<th>{escape(name)}</th>" for name in head)
     body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
     return f'<div class="wide"><table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table></div>'

@@ -22,6 +22,7 @@ from shared.events import REGISTRY
 from shared.lifecycle import Shutdown
 from shared.logs import Logger
 from shared.metrics import CollectorMetrics, RoleMetrics
+from shared.tracing import NO_TRACER, Tracer
 from streams.backlog import read_backlog
 from streams.connection import Connection
 from streams.definitions import definitions
@@ -144,13 +145,19 @@ class Rig:
 
     @asynccontextmanager
     async def collector(
-        self, *, source: str = SOURCE, database: DatabaseSettings | None = None, **settings: Any
+        self,
+        *,
+        source: str = SOURCE,
+        database: DatabaseSettings | None = None,
+        tracer: Tracer = NO_TRACER,
+        log: Logger | None = None,
+        **settings: Any,
     ) -> AsyncIterator[Running]:
         """A collector at work, until the block ends."""
         shutdown, metrics = Shutdown(), CollectorMetrics()
         collector = Collector(
             source, self.settings(database=database, **settings),
-            registry=REGISTRY, shutdown=shutdown, log=quiet(), metrics=metrics,
+            registry=REGISTRY, shutdown=shutdown, log=log or quiet(), metrics=metrics, tracer=tracer,
         )  # fmt: skip
         running = Running(collector, shutdown, metrics, asyncio.create_task(collector.run()))
         try:

@@ -20,6 +20,7 @@ from deploy.local.data_dir import DataDir
 from deploy.local.errors import StackError
 from shared.events import SOURCES
 from tests.servers import NatsServer, PostgresServer, free_port, wait_until
+from tests.terminal import Terminal
 
 ROOT = Path(__file__).parents[3]
 START = (sys.executable, str(Path(__file__).with_name("stand_in_stack.py")))
@@ -30,7 +31,7 @@ STOPPED_WITHIN_S = 30.0
 class Run:
     """One `make run`, as a process."""
 
-    def __init__(self, folder: Path, data_dir: Path, **environment: str) -> None:
+    def __init__(self, folder: Path, data_dir: Path, *, terminal: int | None = None, **environment: str) -> None:
         self.data_dir = Path(environment.get("DATA_DIR") or data_dir)
         self.log = folder / "programs.log"
         self.output = folder / "output"
@@ -38,9 +39,10 @@ class Run:
         inherited = {name: value for name, value in os.environ.items() if name not in {"NATS_URL", "DATABASE_URL"}}
         own = {"DATA_DIR": str(self.data_dir), "PORT": str(self.port), "STAND_IN_LOG": str(self.log)}
         self.environment = {**inherited, "PYTHONPATH": str(ROOT), **own, **environment}
-        with self.output.open("wb") as output:
+        with self.output.open("wb") as file:
+            out = file if terminal is None else terminal
             self.process = subprocess.Popen(
-                START, cwd=ROOT, env=self.environment, stdout=output, stderr=output, start_new_session=True
+                START, cwd=ROOT, env=self.environment, stdout=out, stderr=out, start_new_session=True
             )
 
     def ready(self) -> dict[str, Any]:
@@ -96,8 +98,8 @@ def start(tmp_path: Path, data_dir: Path) -> Iterator[Start]:
     """Starts runs on the shared data folder, and ends those that are there when the test is over."""
     runs: list[Run] = []
 
-    def make(**environment: str) -> Run:
-        runs.append(Run(tmp_path, data_dir, **environment))
+    def make(*, terminal: int | None = None, **environment: str) -> Run:
+        runs.append(Run(tmp_path, data_dir, terminal=terminal, **environment))
         return runs[-1]
 
     yield make
@@ -118,6 +120,25 @@ def gone(pids: list[int]) -> bool:
 def last_line(run: Run) -> str:
     lines = run.said().splitlines()
     return next(line for line in reversed(lines) if line.startswith("floodgate: "))
+
+
+def test_on_a_terminal_vital_signs_stand_below_the_log_and_are_gone_at_the_end(start: Start) -> None:
+    with Terminal(columns=120) as terminal:
+        run = start(terminal=terminal.device, TERM="xterm")
+        assert wait_until(lambda: "collectors 2/2" in terminal.screen()[-1], within_s=READY_WITHIN_S)
+        assert terminal.screen()[-1].startswith("0 accepted/s")
+        assert any(f"http://127.0.0.1:{run.port}/webhook" in line for line in terminal.screen())
+        assert run.stop() == 0
+        assert wait_until(lambda: any("the data stays in" in line for line in terminal.screen()), within_s=5)
+        assert not any("accepted/s" in line for line in terminal.screen())
+
+
+def test_where_nobody_watches_there_are_no_vital_signs_and_no_colours(start: Start) -> None:
+    run = start()
+    run.ready()
+    run.stop()
+    assert "accepted/s" not in run.said()
+    assert "\x1b" not in run.said()
 
 
 def test_everything_starts_in_order_says_where_it_is_and_stops_in_order(start: Start) -> None:

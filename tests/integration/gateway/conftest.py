@@ -26,6 +26,7 @@ from gateway.settings import AccessSettings, GatewaySettings
 from shared.events import REGISTRY
 from shared.lifecycle import Shutdown
 from shared.metrics import GatewayMetrics
+from shared.tracing import NO_TRACER
 from streams.definitions import definitions
 from streams.settings import NatsSettings, PublishSettings, StreamSettings
 from streams.subjects import Names
@@ -198,6 +199,7 @@ async def start_gateway(stack: AsyncExitStack, url: str, **changes: Any) -> Runn
 
     `message_events`: events in a message. `ready=False` returns once it listens, `keep=True` leaves its streams.
     """
+    tracer, own_log = changes.pop("tracer", NO_TRACER), changes.pop("log", None)
     wait_until_ready, keep = changes.pop("ready", True), changes.pop("keep", False)
     prefix = changes.pop("prefix", f"T{uuid.uuid4().hex[:12].upper()}_")
 
@@ -221,11 +223,13 @@ async def start_gateway(stack: AsyncExitStack, url: str, **changes: Any) -> Runn
         settings,
         registry=REGISTRY,
         shutdown=shutdown,
-        log=structlog.wrap_logger(
+        log=own_log
+        or structlog.wrap_logger(
             None, processors=[log], wrapper_class=structlog.make_filtering_bound_logger(logging.INFO)
         ),
         metrics=GatewayMetrics(),
         senders=senders.load(known, REGISTRY.sources, os.environ) if known is not None else None,
+        tracer=tracer,
     )
     if not keep:
         stack.push_async_callback(delete_streams, url, prefix)

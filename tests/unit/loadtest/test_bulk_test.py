@@ -1,6 +1,7 @@
 """The whole test against a fake gateway: what is sent, what is summed up, and how it ends."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -58,6 +59,34 @@ async def test_everything_sent_is_accepted_stored_and_accounted_for(gateway: Any
     assert len(result.latencies_s) == 10
     assert [kind.count for kind in result.event_errors.sorted()] == [30]
     assert result.errors.sorted() == []
+
+
+async def test_with_a_report_receipts_are_asked_for_while_it_sends_and_the_sums_stay_the_same(
+    gateway: Any, session: Any, time: Any
+) -> None:
+    gateway.script.extend([200] * 6 + ["hang"])
+    run = _Run(gateway, session, time, concurrency=1, report=Path("never written here"))
+    running = asyncio.create_task(run.result())
+    async with asyncio.timeout(DEADLINE_S):
+        while len(gateway.bodies) < 7 or not gateway.looks:  # noqa: ASYNC110 - the fake has no event for a look
+            await asyncio.sleep(0.001)
+    run.stop.set()
+    result = await running
+    assert result.totals.accepted == result.totals.stored == 600
+    assert result.timeline.slices()[-1].backlog == 0
+
+
+async def test_without_a_report_nothing_is_asked_for_while_it_sends(gateway: Any, session: Any, time: Any) -> None:
+    gateway.script.extend([200] * 6 + ["hang"])
+    run = _Run(gateway, session, time, concurrency=1)
+    running = asyncio.create_task(run.result())
+    async with asyncio.timeout(DEADLINE_S):
+        while len(gateway.bodies) < 7:
+            gateway.posted.clear()
+            await gateway.posted.wait()
+    assert not gateway.looks
+    run.stop.set()
+    await running
 
 
 async def test_a_single_request_carries_everything(gateway: Any, session: Any, time: Any) -> None:

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import sys
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -36,9 +37,39 @@ async def test_a_run_that_passes_prints_the_summary_and_exits_with_0(
 ) -> None:
     assert await bulk_test(_options(gateway), {}) == 0
     out, err = capsys.readouterr()
-    assert out.rstrip().endswith("PASSED")
+    assert out.rstrip().splitlines()[-1].startswith("PASSED: 900 of 900 accepted")
     assert "duplicates" in out
     assert err == ""
+
+
+async def test_a_report_is_written_beside_the_summary(
+    gateway: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "report.html"
+    assert await bulk_test(_options(gateway, report=file), {}) == 0
+    out, err = capsys.readouterr()
+    assert "PASSED" in out
+    assert str(file) in err
+    assert "<title>Floodgate bulk test</title>" in file.read_text(encoding="utf-8")
+
+
+async def test_a_report_that_can_not_be_written_is_said_after_the_summary(
+    gateway: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert await bulk_test(_options(gateway, report=tmp_path / "gone" / "report.html"), {}) == 2
+    out, err = capsys.readouterr()
+    assert "PASSED" in out
+    assert "No such file or directory" in err
+
+
+@pytest.mark.parametrize("file", [".", "no/such/folder/report.html"])
+def test_a_report_that_could_not_be_written_is_refused_before_the_run(
+    file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["bulk-test", "--report", file], {})
+    assert ended.value.code == 2
+    assert "--report" in capsys.readouterr().err
 
 
 async def test_json_is_the_only_thing_on_stdout(gateway: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -145,3 +145,19 @@ def test_a_run_without_a_valid_event_has_lost_none() -> None:
     ledger.answered("a", processed=0, refused=100)
     assert ledger.outstanding() == []
     assert ledger.totals().success_share == 1
+
+
+def test_the_frontier_is_what_was_answered_behind_the_last_stored_request() -> None:
+    ledger = Ledger()
+    for name in "abcdef":
+        ledger.sending(name, events=10, invalid=0, repeated=0)
+    for name in "abcde":  # f is still under way
+        ledger.answered(name, processed=10, refused=0)
+    assert ledger.frontier() == list("abcde")
+    assert ledger.stored_about() == 0
+    ledger.receipt("c", Receipt(10, 9, 1, 0, complete=True))
+    ledger.receipt("d", Receipt(10, 4, 0, 0, complete=False))
+    assert ledger.frontier() == ["d", "e"]
+    assert ledger.stored_about() == 34
+    assert ledger.accounted() == 14  # what is known, and not only likely
+    assert ledger.outstanding() == ["a", "b", "d", "e", "f"]

@@ -1,8 +1,10 @@
 """The verdict, the exit code, and the two forms of the summary."""
 
 import io
+import re
 from collections.abc import Callable
 from dataclasses import replace
+from html.parser import HTMLParser
 
 import orjson
 import pytest
@@ -14,6 +16,8 @@ from loadtest.generator import Plan
 from loadtest.ledger import Ledger, Receipt
 from loadtest.options import BulkTestOptions, Targets
 from loadtest.report import Outcome, as_json, exit_code, outcome, show
+from loadtest.report_page import page
+from loadtest.timeline import Timeline
 from loadtest.verdict import Times, judge, notes
 
 Build = Callable[..., BulkTestResult]
@@ -54,9 +58,20 @@ def result() -> Build:
             checks=judge(totals, times, targets),
             notes=notes(totals),
             interrupted=interrupted,
+            timeline=timeline(),
         )
 
     return build
+
+
+def timeline() -> Timeline:
+    """Two seconds of 1,000 events each; the second thousand is stored a second late."""
+    made = Timeline()
+    made.answered(0.9, 1000, 0.02)
+    made.answered(1.9, 1000, 0.4)
+    made.stored(1.0, 1000)
+    made.stored(3.0, 2000)
+    return made
 
 
 def _missed(result: BulkTestResult) -> dict[str, str]:
@@ -73,7 +88,8 @@ def test_a_run_that_meets_every_target_exits_with_0(result: Build) -> None:
     met = result()
     assert _missed(met) == {}
     assert (outcome(met), exit_code(outcome(met))) == (Outcome.MET, 0)
-    assert _shown(met).rstrip().endswith("PASSED")
+    last_line = _shown(met).rstrip().splitlines()[-1]
+    assert last_line == ("PASSED: 900 of 900 accepted (1,800/s), all stored after 0.80 s (1,125/s), answers p99 400 ms")
     assert met.notes == []
 
 
@@ -151,7 +167,7 @@ def test_a_run_of_invalid_events_only_is_not_judged_by_its_rate(result: Build) -
 
 def test_the_summary_shows_counts_times_and_errors_as_they_were_said(result: Build) -> None:
     shown = _shown(result())
-    for part in ("seed 4", "850", "1,800 events/s", "20 / 400 / 400 ms", "503 Busy", "the [gateway] is full"):
+    for part in ("seed 4", "850", "1,800", "0.020", "0.400", "503 Busy", "the [gateway] is full"):
         assert part in shown
 
 
@@ -171,7 +187,82 @@ def test_nothing_divides_by_a_time_or_latency_that_is_not_there(result: Build) -
     instant = replace(result(accept_s=0.0), latencies_s=())
     assert as_json(instant)["timing"]["acceptedPerSecond"] == 0
     assert as_json(instant)["timing"]["latencySeconds"] is None
-    assert "answer time" not in _shown(instant)
+    assert "an answer" not in _shown(instant)
+    assert "p99" not in page(instant)
+
+
+class _Page(HTMLParser):
+    """What a page asks for, and what stands in it."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.asks_for: list[str] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in {"meta", "line", "circle", "rect", "polyline"}:
+            self.open.append(tag)
+        self.asks_for += [value or "" for name, value in attrs if name in {"src", "href", "data", "action"}]
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in self.open:  # the charts' marks have none of their own, or hold a title
+            assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_page_needs_no_other_host_and_is_light_and_dark(result: Build) -> None:
+    text = page(result())
+    shown = _Page(text)
+    assert shown.open == []
+    assert shown.asks_for == []
+    assert "<script" not in text
+    assert not re.search(r"url\(|@import", text)
+    assert "prefers-color-scheme:dark" in text
+
+
+def test_the_page_says_what_the_summary_says(result: Build) -> None:
+    missed = result(stored=840)
+    shown = _Page(page(missed)).text
+    assert "Missed" in shown
+    for check in missed.checks:
+        assert check.line in shown
+    for part in ("1,800/s", "400 ms", "the [gateway] is full", "Throughput", "Answer times", "Backlog"):
+        assert part in shown
+    assert "Passed" in _Page(page(result())).text
+
+
+def test_what_a_gateway_said_is_text_on_the_page_and_no_markup(result: Build) -> None:
+    hostile = result()
+    hostile.errors.add("<script>alert(1)</script>", "<img src=x>")
+    assert "<script" not in page(hostile)
+    assert "<img" not in page(hostile)
+
+
+def test_a_timeline_has_the_rates_and_the_backlog_of_the_run() -> None:
+    slices = timeline().slices()
+    width_s = slices[0].until_s
+    assert slices[-1].until_s == 3.0
+    assert sum(one.accepted_per_s * width_s for one in slices) == pytest.approx(2000)
+    assert sum(one.stored_per_s * width_s for one in slices) == pytest.approx(2000)
+    assert slices[-1].backlog == 0
+    (at_two,) = [one for one in slices if one.until_s == pytest.approx(2.0)]
+    assert at_two.backlog == pytest.approx(500)
+    assert [one.worst_s for one in slices if one.worst_s is not None] == [0.02, 0.4]
+    assert all(one.backlog >= 0 and one.stored_per_s >= 0 for one in slices)
+
+
+def test_a_long_run_has_as_many_slices_as_a_short_one_and_an_empty_one_has_none() -> None:
+    long = Timeline()
+    for at in range(10_000):
+        long.answered(float(at), 10, 0.1)
+    assert len(long.slices()) == 40
+    assert sum(one.accepted_per_s for one in long.slices()) * 9_999 / 40 == pytest.approx(100_000)
+    assert Timeline().slices() == []
 
 
 def test_error_groups_stay_bounded_and_keep_their_first_example() -> None:

@@ -99,6 +99,18 @@ async def logs_something() -> None:
         logging.getLogger("aiohttp.server").exception("Error handling request")
 
 
+async def floods() -> None:
+    """The same warning again and again, ours and a library's."""
+    import logging  # noqa: PLC0415 - as above
+
+    log = logs.configure(LogSettings.load())
+    for number in range(10):
+        log.warning("broken", number=number)
+    for number in range(10):
+        logging.getLogger("nats.aio").warning("library says %s", number)
+    log.info("ended")
+
+
 async def _raise(error: Exception) -> NoReturn:
     raise error
 

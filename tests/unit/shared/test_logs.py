@@ -60,8 +60,21 @@ def test_the_console_is_readable_and_without_colours_in_a_pipe() -> None:
     (done,) = [line for line in shown if "request_done" in line]
     assert "info" in done
     assert "events=3" in done
-    assert "role=gateway" in done
+    assert "role=gateway" not in done  # whoever reads a console knows what runs there
     assert not any("small talk" in line for line in shown)
+
+
+def test_the_console_has_colours_where_they_are_forced_and_never_where_they_are_not_wanted() -> None:
+    wanted = {"LOG_FORMAT": "console", "FORCE_COLOR": "1"}
+    assert "\x1b[" in "".join(lines(**wanted))
+    assert "\x1b" not in "".join(lines(**wanted, NO_COLOR="1"))
+
+
+def test_a_library_that_repeats_itself_is_thinned_out_like_our_own_lines() -> None:
+    status, _, err = end(start("floods", {"LOG_FORMAT": "json", "LOG_REPEATS": "3"}))
+    said = [json.loads(line)["event"] for line in err.splitlines()]
+    assert status == 0
+    assert said == ["broken"] * 3 + ["library says 0", "library says 1", "library says 2", "ended"]
 
 
 @pytest.mark.parametrize("log_format", ["json", "console"])
