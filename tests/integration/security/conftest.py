@@ -1,4 +1,4 @@
-"""One server with the shipped configuration and its streams, and one database with the shipped roles, a module."""
+"""One server with the shipped configuration and its streams, and one database with the shipped roles, a session."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -13,7 +13,7 @@ from tests.integration.security.database import RolesPostgres
 from tests.integration.security.rig import SecuredNats, connected
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def secured_server() -> Iterator[SecuredNats]:
     """Shared, so leave it running."""
     server = SecuredNats()
@@ -34,7 +34,7 @@ async def secured(secured_server: SecuredNats) -> AsyncIterator[SecuredNats]:
             await admin.jetstream.delete_stream(definition.name)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def database() -> Iterator[RolesPostgres]:
     """With the roles and the tables."""
     server = RolesPostgres()
@@ -43,4 +43,5 @@ def database() -> Iterator[RolesPostgres]:
         server.make_roles()
         yield server
     finally:
+        server.kill()  # its last checkpoint would take seconds, and nobody reads the data again
         server.close()

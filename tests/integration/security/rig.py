@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import nats
 from nats.aio.client import Client
 
 from deploy.local.identity import launch
@@ -23,7 +22,7 @@ from streams.nkeys import UserKey
 from streams.rights import roles
 from streams.settings import NatsSettings
 from streams.subjects import Names
-from tests.integration.collectors.rig import quiet, until
+from tests.integration.collectors.rig import quiet
 from tests.servers import NatsServer
 
 SHIPPED = Path(__file__).parents[3] / "deploy" / "nats"
@@ -46,6 +45,10 @@ class SecuredNats(NatsServer):
     def reload(self) -> None:
         """Have it read its configuration anew."""
         self._signal_all(signal.SIGHUP)
+
+    def seed(self, role: str) -> str:
+        """Of this role's key."""
+        return self.seeds[role].read_text().strip()
 
     def environment(self, role: str) -> dict[str, str]:
         """What a program of this role needs."""
@@ -94,7 +97,7 @@ async def intruder(server: SecuredNats, role: str) -> AsyncIterator[Intruder]:
     async def keep(error: Exception) -> None:
         refused.append(str(error))
 
-    key = UserKey(server.seeds[role].read_text().strip())
+    key = UserKey(server.seed(role))
     client = Client()
     client._public_nkey = key.public
     await client.connect(
@@ -109,7 +112,7 @@ async def intruder(server: SecuredNats, role: str) -> AsyncIterator[Intruder]:
 @asynccontextmanager
 async def connected(server: SecuredNats, role: str) -> AsyncIterator[Connection]:
     """The product's own connection, as this role."""
-    settings = NatsSettings(url=server.url, nkey_seed=server.seeds[role].read_text().strip(), reconnect_wait_ms=20)
+    settings = NatsSettings(url=server.url, nkey_seed=server.seed(role), reconnect_wait_ms=20)
     connection = Connection(settings, name=role, log=quiet(), metrics=RoleMetrics("test"))
     async with asyncio.timeout(10):
         await connection.open()
@@ -117,6 +120,3 @@ async def connected(server: SecuredNats, role: str) -> AsyncIterator[Connection]
         yield connection
     finally:
         await connection.close()
-
-
-__all__ = ["Intruder", "SecuredNats", "connected", "intruder", "nats", "until"]
