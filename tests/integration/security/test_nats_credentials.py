@@ -7,8 +7,10 @@ from binascii import crc_hqx
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from shared.errors import Fatal
 from streams.keys import make_keys
 from streams.nkeys import UserKey
 from streams.rights import ADMIN, GATEWAY, roles
@@ -88,6 +90,32 @@ async def test_a_credentials_file_is_taken_by_a_server_with_operators(tmp_path: 
             await connection.client.flush()
         other = creds.replace(user.seed, UserKey.new().seed)
         assert await fails(server.url, creds=other) == REFUSED.format(url=server.url)
+
+
+@pytest.mark.parametrize(
+    "said", ["Authorization Violation", "User Authentication Expired", "User Authentication Revoked"]
+)
+async def test_a_server_that_refuses_while_connected_is_fatal_in_the_same_line(said: str) -> None:
+    """As when a JWT expires: the client is told once, and nats-py closes without another word."""
+    ended = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b'INFO {"server_id":"x","version":"2.15.1","max_payload":1048576,"headers":true}\r\n')
+        await reader.readuntil(b"PING\r\n")
+        writer.write(f"PONG\r\n-ERR '{said}'\r\n".encode())
+        await ended.wait()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        url = f"nats://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        try:
+            async with opened(url) as connection:
+                with pytest.raises(Fatal) as caught:
+                    await asyncio.wait_for(connection.watch(), 10)
+        finally:
+            ended.set()
+    assert str(caught.value) == REFUSED.format(url=url)
 
 
 class _Signer:
