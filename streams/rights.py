@@ -2,7 +2,8 @@
 
 Invariant: a role may do what its program does and no more. The gateway can't take a message from a collector
 or remove one; a collector touches its own source's stream, and can't publish an event. Replies come to inboxes
-under a prefix of each role's own, so none can read another's.
+under a prefix of each role's own, so none can read another's. This is about what a client asks for: the server
+checks no reply subject, so a stolen key can have answers sent anywhere (docs/operations.md, "Rights").
 
 Subjects of the JetStream API: NATS documentation, "JetStream wire API Reference"; which of them the programs
 use was found by running them under these rights.
