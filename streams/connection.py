@@ -40,7 +40,7 @@ class Connection:
         self._log = log
         self._metrics = metrics
         self._client = NatsClient(settings, name=name)
-        self._jetstream = self._client.jetstream(timeout=API_TIMEOUT_S)
+        self._jetstream = self._client.jetstream(timeout=API_TIMEOUT_S, prefix=settings.jetstream_prefix)
         self._refused: str | None = None
         self._was_opened = False
         self._closing = False

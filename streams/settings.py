@@ -36,6 +36,13 @@ class NatsSettings(Settings):
         description="The program's JWT and key, for servers with operators and accounts",
         json_schema_extra={"secret": True, "takes": "the text of a .creds file"},
     )
+    jetstream_prefix: str = Field(
+        "$JS.API",
+        alias="NATS_JETSTREAM_PREFIX",
+        pattern=r"^[$\w-]+(\.[$\w-]+)*$",
+        description="Before the subjects of the JetStream API; JS.API under the shipped rights, but for the admin",
+        json_schema_extra={"takes": "tokens of a subject, with dots between them"},
+    )
     ca_file: str | None = Field(
         None,
         alias="NATS_CA_FILE",

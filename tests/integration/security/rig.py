@@ -19,13 +19,18 @@ from streams.client import inbox_prefix
 from streams.connection import Connection
 from streams.keys import make_keys
 from streams.nkeys import UserKey
-from streams.rights import roles
+from streams.rights import ADMIN, API_PREFIX, roles
 from streams.settings import NatsSettings
 from streams.subjects import Names
 from tests.integration.collectors.rig import quiet
 from tests.servers import NatsServer
 
 SHIPPED = Path(__file__).parents[3] / "deploy" / "nats"
+
+
+def api_prefix(role: str) -> str:
+    """Of the JetStream API, as this role's account has it."""
+    return "$JS.API" if role == ADMIN else API_PREFIX
 
 
 class SecuredNats(NatsServer):
@@ -52,7 +57,11 @@ class SecuredNats(NatsServer):
 
     def environment(self, role: str) -> dict[str, str]:
         """What a program of this role needs."""
-        return {"NATS_URL": self.url, "NATS_NKEY_SEED_FILE": str(self.seeds[role])}
+        return {
+            "NATS_URL": self.url,
+            "NATS_NKEY_SEED_FILE": str(self.seeds[role]),
+            "NATS_JETSTREAM_PREFIX": api_prefix(role),
+        }
 
     def _command(self) -> tuple[str, ...]:
         server = Path(sysconfig.get_path("scripts")) / "nats-server"
@@ -112,7 +121,9 @@ async def intruder(server: SecuredNats, role: str) -> AsyncIterator[Intruder]:
 @asynccontextmanager
 async def connected(server: SecuredNats, role: str) -> AsyncIterator[Connection]:
     """The product's own connection, as this role."""
-    settings = NatsSettings(url=server.url, nkey_seed=server.seed(role), reconnect_wait_ms=20)
+    settings = NatsSettings(
+        url=server.url, nkey_seed=server.seed(role), jetstream_prefix=api_prefix(role), reconnect_wait_ms=20
+    )
     connection = Connection(settings, name=role, log=quiet(), metrics=RoleMetrics("test"))
     async with asyncio.timeout(10):
         await connection.open()

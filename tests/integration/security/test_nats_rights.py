@@ -1,5 +1,6 @@
 """What the shipped rights refuse, each tried by a client that has the role's own key."""
 
+import json
 import subprocess
 import sys
 import sysconfig
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from shared.events import REGISTRY
-from streams.rights import ADMIN, GATEWAY, collector, config, roles
+from streams.rights import ADMIN, API_PREFIX, GATEWAY, collector, config, roles
 from streams.subjects import Names
 from tests.integration.security.rig import SHIPPED, SecuredNats, intruder
 
@@ -45,7 +46,8 @@ async def test_the_gateway_can_neither_consume_nor_remove_nor_see_dead_letters(
 ) -> None:
     async with intruder(secured, GATEWAY) as gateway:
         assert await gateway.may_publish("events.facebook")
-        assert not await gateway.may_publish(subject)
+        for spelled in (subject, subject.replace("$JS.API", API_PREFIX)):
+            assert not await gateway.may_publish(spelled)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +73,8 @@ async def test_the_gateway_can_neither_consume_nor_remove_nor_see_dead_letters(
 async def test_a_collector_can_touch_no_other_stream_and_publish_no_event(secured: SecuredNats, subject: str) -> None:
     async with intruder(secured, FACEBOOK) as facebook:
         assert await facebook.may_publish("dead_letters.facebook")
-        assert not await facebook.may_publish(subject)
+        for spelled in (subject, subject.replace("$JS.API", API_PREFIX)):
+            assert not await facebook.may_publish(spelled)
 
 
 @pytest.mark.parametrize("role", [GATEWAY, FACEBOOK, TIKTOK, ADMIN])
@@ -88,6 +91,29 @@ async def test_a_refused_request_has_done_nothing(secured: SecuredNats) -> None:
         assert not await gateway.may_publish("$JS.API.STREAM.DELETE.FACEBOOK_EVENTS")
     async with intruder(secured, ADMIN) as admin:
         assert b'"error"' not in await admin.ask("$JS.API.STREAM.INFO.FACEBOOK_EVENTS", b"")
+
+
+@pytest.mark.parametrize("role", [GATEWAY, FACEBOOK])
+async def test_an_answer_cannot_be_sent_where_its_asker_may_not_publish(secured: SecuredNats, role: str) -> None:
+    """The server does not check reply subjects: within one account, an answer could delete a stream."""
+    async with intruder(secured, GATEWAY) as gateway:
+        assert await gateway.may_publish("events.facebook", b"")
+    async with intruder(secured, role) as client:
+        for reply in (
+            "$JS.API.STREAM.DELETE.RECEIPTS",
+            "$JS.API.STREAM.PURGE.TIKTOK_EVENTS",
+            "$JS.API.CONSUMER.DELETE.TIKTOK_EVENTS.collector",
+            "dead_letters.tiktok",
+            *(["events.tiktok"] if role != GATEWAY else []),
+        ):
+            assert await client.may_publish("JS.API.DIRECT.GET.FACEBOOK_EVENTS", b'{"seq": 1}', reply)
+        own = await client.ask("JS.API.DIRECT.GET.FACEBOOK_EVENTS", b'{"seq": 1}')  # after all of these
+        assert own == b""
+    async with intruder(secured, ADMIN) as admin:
+        for stream in ("TIKTOK_EVENTS", "RECEIPTS", "DEAD_LETTERS"):
+            state = json.loads(await admin.ask(f"$JS.API.STREAM.INFO.{stream}", b""))["state"]
+            assert (stream, state["messages"]) == (stream, 0)
+        assert b"error" not in await admin.ask("$JS.API.CONSUMER.INFO.TIKTOK_EVENTS.collector", b"")
 
 
 def test_the_shipped_rights_are_those_of_the_program() -> None:
