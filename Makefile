@@ -71,8 +71,9 @@ bench-growth: $(LOCAL) ## Measure the rate while the tables grow to 20 million r
 COMPILE = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate pyproject.toml
 
-reference: $(DEV) ## Write docs/settings.md and docs/metrics.md anew from the code
+reference: $(DEV) ## Write docs/settings.md, docs/metrics.md and deploy/nats/rights.conf anew from the code
 	$(BIN)/python -m deploy.reference
+	STREAM_PREFIX= $(BIN)/python -m streams rights > deploy/nats/rights.conf
 
 VIEWER_FILES = swagger-ui-bundle.js swagger-ui-bundle.js.LICENSE.txt swagger-ui.css LICENSE NOTICE
 

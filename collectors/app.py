@@ -28,6 +28,7 @@ from streams.definitions import definitions
 from streams.delivery import Puller
 from streams.provision import provision_until_done
 from streams.publisher import Publisher
+from streams.rights import collector
 from streams.settings import NatsSettings, PublishSettings, StreamSettings
 from streams.subjects import Names
 
@@ -71,7 +72,7 @@ class Collector:
         self.ops_url = ""
         names = Names(settings.streams.prefix)
         self._stream = names.stream(source)
-        self._connection = Connection(settings.nats, name=f"floodgate-collector-{source}", log=log, metrics=metrics)
+        self._connection = Connection(settings.nats, name=collector(source), log=log, metrics=metrics)
         self._store = Store(source, settings.database, metrics=metrics)
         publisher = Publisher(self._connection, settings.publish, metrics=None)
         builder, dead_letters = RowBuilder(registry[source]), DeadLetters(publisher, names)
@@ -88,7 +89,7 @@ class Collector:
             builder=builder,
             store=self._store,
             dead_letters=dead_letters,
-            restore_consumer=self._provision,
+            restore_consumer=self._restore,
             shutdown=shutdown,
             log=log,
             metrics=metrics,
@@ -150,8 +151,16 @@ class Collector:
         await self._shutdown.insist_after(self._settings.collector.shutdown_grace_ms / 1_000)
         await asyncio.Event().wait()  # the worker ends by itself now, releasing what it holds
 
-    async def _provision(self) -> None:
-        wanted = definitions(self._registry.sources, self._settings.streams)
+    async def _restore(self) -> None:
+        """Bring the consumer back. Where others provision it may have no rights to, and waits until they have."""
+        await self._provision(only=None if self._settings.streams.provision else self._stream)
+
+    async def _provision(self, only: str | None = None) -> None:
+        wanted = [
+            definition
+            for definition in definitions(self._registry.sources, self._settings.streams)
+            if only in {None, definition.name}
+        ]
         for applied in await provision_until_done(self._connection, wanted, log=self._log):
             self._log.info("stream_provisioned", name=applied.name, change=applied.change)
 

@@ -6,6 +6,7 @@ class here, which a test holds.
 """
 
 import re
+from ssl import SSLCertVerificationError
 from typing import Final
 
 import asyncpg
@@ -94,6 +95,8 @@ def classify(error: BaseException) -> FloodgateError:
         return Poison(found, text) if isinstance(found, DeadLetterReason) else found(text)
     if isinstance(error, asyncpg.exceptions.ClientConfigurationError):
         return Fatal(f"PostgreSQL can't be asked with these settings: {error}")
+    if isinstance(error, SSLCertVerificationError):
+        return Fatal(f"PostgreSQL can't be trusted: {error.verify_message}; sslrootcert in DATABASE_URL names who is")
     if isinstance(error, NETWORK_ERRORS):
         return Retryable(f"{type(error).__name__}: {error}")
     raise TypeError(f"not a failure of the database: {error!r}") from error

@@ -1,5 +1,8 @@
 """`python -m collectors.migrate`: bring the tables up to date, by alembic's plain-SQL revisions.
 
+Where the roles of deploy/postgres/roles.sql exist, they are granted their rights: a collector's inserts and
+reads, and no more. A partition needs none of its own, as PostgreSQL asks for rights on the table that is named.
+
 Safe to run from many processes at once (an advisory lock lets one work and the others wait), and never
 run backwards: tables of a newer version are refused.
 """
@@ -31,6 +34,10 @@ _SCRIPTS: Final = Path(__file__).parent / "migrations"
 _LOCK: Final = 0x666C6F6F64  # "flood": the advisory lock's number
 _WAIT_S: Final = 30.0
 _PARTITIONED: Final = ("events", "demographics", "revenue")
+_RIGHTS: Final = {
+    "floodgate_collector": "SELECT, INSERT ON events, demographics, revenue, batches",
+    "floodgate_reader": "SELECT ON batches",  # all that a receipt is made from, and no personal data
+}
 
 
 async def migrate(settings: DatabaseSettings, sources: Iterable[str]) -> None:
@@ -71,6 +78,9 @@ def _upgrade(connection: Connection, sources: Sequence[str]) -> None:
                 found = connection.execute(text("SELECT to_regclass(:name)"), {"name": f"{table}_{source}"}).scalar()
                 if found is None:
                     connection.execute(text(statement("create_partition").format(table=table, source=source)))
+        for (role,) in connection.execute(text("SELECT rolname FROM pg_roles")).all():
+            if role in _RIGHTS:
+                connection.execute(text(f"GRANT {_RIGHTS[role]} TO {role}"))
 
 
 def _refuse_newer(connection: Connection, scripts: ScriptDirectory) -> None:

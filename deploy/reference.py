@@ -19,7 +19,7 @@ from gateway.settings import AccessSettings, GatewaySettings
 from shared.events import SOURCES
 from shared.metrics import CollectorMetrics, GatewayMetrics, RoleMetrics
 from shared.outcomes import DeadLetterReason, Outcome, PublishFailure, RefuseReason, RejectReason
-from shared.settings import LogSettings, Settings, TracingSettings, Unit, is_secret, takes
+from shared.settings import FROM_FILE, LogSettings, Settings, TracingSettings, Unit, is_secret, takes
 from streams.settings import NatsSettings, PublishSettings, StreamSettings
 
 DOCS: Final = Path(__file__).resolve().parent.parent / "docs"
@@ -81,7 +81,10 @@ def settings_page() -> str:
         "Every setting is an environment variable, read once when a program starts. Without any of them, all "
         "programs find each other on this machine. An empty variable counts as unset. Where a value makes no "
         "sense, the program does not start: it names the variable, says what it got and what it takes, and exits "
-        "with status 2. Values marked *secret* are never shown, in no message and no log.\n",
+        "with status 2.\n",
+        "Values marked *secret* are never shown, in no message and no log. Each of them may also stand in a file: "
+        f"`<variable>{FROM_FILE}` names it, for example `DATABASE_URL{FROM_FILE}=/run/secrets/database_url`. Line "
+        "breaks at the file's end do not count; setting both, the variable and its file, is an error.\n",
         "Times are whole milliseconds. One variable means the same in every program that reads it; where a "
         "default differs, each table has its own.\n",
     ]
@@ -179,7 +182,9 @@ def _setting(name: str, field: FieldInfo) -> tuple[str, ...]:
         unit = "ms"
     else:
         unit = "bytes" if "bytes" in name.split("_") else "–"  # noqa: RUF001 - as above
-    about = f"{field.description}{' (*secret*)' if is_secret(field) else ''}"
+    about = str(field.description)
+    if is_secret(field):
+        about += f" (*secret*; or `{field.alias}{FROM_FILE}`)"
     return f"`{field.alias}`", _default(field), unit, takes(field), about
 
 

@@ -41,6 +41,7 @@ from streams.definitions import definitions
 from streams.provision import provision_until_done
 from streams.publisher import HEADERS_ROOM_BYTES, Publisher
 from streams.receipts import Receipts
+from streams.rights import GATEWAY
 from streams.settings import NatsSettings, PublishSettings, StreamSettings
 from streams.subjects import Names
 
@@ -83,7 +84,7 @@ class Gateway:
         self.url = ""
         self.internal_url = ""
         names = Names(settings.streams.prefix)
-        self._connection = Connection(settings.nats, name="floodgate-gateway", log=log, metrics=metrics)
+        self._connection = Connection(settings.nats, name=GATEWAY, log=log, metrics=metrics)
         publisher = Publisher(self._connection, settings.publish, metrics=metrics)
         receipts = Receipts(self._connection, publisher, names)
         self._guard = BacklogGuard(

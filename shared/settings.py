@@ -5,7 +5,9 @@ frozen and complete. Times are milliseconds in the environment and carry their u
 """
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, Final, Literal, Self, get_args, get_origin
 
@@ -33,14 +35,17 @@ Milliseconds = Annotated[int, Field(ge=1, le=86_400_000), BeforeValidator(_strip
 Port = Annotated[int, Field(ge=0, le=65_535), BeforeValidator(_strip)]
 Count = Annotated[int, Field(ge=1), BeforeValidator(_strip)]
 
+FROM_FILE: Final = "_FILE"
+"""Behind a secret's variable: names the file that holds the value, as container platforms mount them."""
+
 _KINDS: Final = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
 class Settings(BaseSettings):
     """Base of every section. A field's alias is its variable, its description its row in docs/settings.md.
 
-    `json_schema_extra` may hold "secret": True, for a value that is never shown, and "takes": in words, what
-    a type and its bounds do not say.
+    `json_schema_extra` may hold "secret": True, for a value that is never shown and may come from a file, and
+    "takes": in words, what a type and its bounds do not say.
     """
 
     model_config = SettingsConfigDict(
@@ -49,9 +54,12 @@ class Settings(BaseSettings):
 
     @classmethod
     def load(cls, **values: Any) -> Self:
-        """Read the environment. Raises SettingsError with one line a wrong variable; `values` come first."""
+        """Read the environment, and the files that it names for secrets; `values` come first.
+
+        Raises SettingsError with one line a wrong variable.
+        """
         try:
-            return cls(**values)
+            return cls(**{**_from_files(cls, values), **values})
         except ValidationError as error:
             raise SettingsError("\n".join(_line(cls, problem) for problem in error.errors())) from None
 
@@ -115,9 +123,47 @@ def takes(field: FieldInfo) -> str:
     return words
 
 
+def secret(variable: str, environment: Mapping[str, str]) -> str | None:
+    """A secret from its variable, or from the file that `<variable>_FILE` names; None where neither is set.
+
+    Line breaks at the file's end are not part of it. Raises SettingsError where both are set, or the file can't
+    be read or is empty.
+    """
+    value, path = environment.get(variable), environment.get(variable + FROM_FILE)
+    if not path:
+        return value or None
+    if value:
+        raise SettingsError(f"{variable} and {variable}{FROM_FILE} are both set: set one of them")
+    try:
+        text = Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise SettingsError(f"{variable}{FROM_FILE}={path!r}: the file can't be read: {reason}") from None
+    if not text:
+        raise SettingsError(f"{variable}{FROM_FILE}={path!r}: the file is empty")
+    return text
+
+
 def is_secret(field: FieldInfo) -> bool:
     """Whether a setting's value must not be shown."""
     return bool(_extra(field, "secret"))
+
+
+def _from_files(section: type[Settings], given: Mapping[str, object]) -> dict[str, Any]:
+    """The secrets of a section that come from files, by variable. Raises SettingsError, a line a wrong one."""
+    found: dict[str, Any] = {}
+    problems: list[str] = []
+    for name, field in section.model_fields.items():
+        variable = str(field.alias)
+        if not is_secret(field) or not os.environ.get(variable + FROM_FILE) or given.keys() & {name, variable}:
+            continue
+        try:
+            found[variable] = secret(variable, os.environ)
+        except SettingsError as error:
+            problems.append(str(error))
+    if problems:
+        raise SettingsError("\n".join(problems))
+    return found
 
 
 def _line(section: type[Settings], problem: Any) -> str:
@@ -131,8 +177,11 @@ def _line(section: type[Settings], problem: Any) -> str:
     variable = field.alias or name
     if problem["type"] == "missing":
         return f"{variable} is not set; it takes {takes(field)}"
-    shown = "***" if is_secret(field) else repr(os.environ.get(variable, problem["input"]))
-    return f"{variable}={shown}: takes {takes(field)}"
+    if not is_secret(field):
+        return f"{variable}={os.environ.get(variable, problem['input'])!r}: takes {takes(field)}"
+    if path := os.environ.get(variable + FROM_FILE):
+        return f"{variable}{FROM_FILE}={path!r}: in the file, it takes {takes(field)}"
+    return f"{variable}=***: takes {takes(field)}"
 
 
 def _limit(field: FieldInfo, name: str) -> object:

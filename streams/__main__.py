@@ -16,8 +16,10 @@ from streams import cli
 from streams.connection import Connection
 from streams.dead_letters_cli import DeadLetterCommands
 from streams.definitions import definitions
+from streams.keys import make_keys
 from streams.provision import provision
 from streams.replay_cli import ReplayCommand
+from streams.rights import ADMIN, config, roles
 from streams.settings import NatsSettings, PublishSettings, StreamSettings
 from streams.status import status
 from streams.subjects import Names
@@ -39,10 +41,18 @@ def main() -> None:
 
 
 async def _run(arguments: argparse.Namespace) -> None:
+    if arguments.command in {"rights", "keys"}:  # these need no server
+        wanted = roles(REGISTRY.sources, Names(StreamSettings.load().prefix))
+        if arguments.command == "rights":
+            print(config(wanted), end="")
+        else:
+            for key in make_keys(arguments.folder, wanted):
+                print(f"{key.role.name:<32} {key.public}  {key.seed_file}{' (new)' if key.is_new else ''}")
+        return
     log = logs.configure(LogSettings.load(level="error"), role="streams")
     nats_settings, stream_settings = NatsSettings.load(), StreamSettings.load()
     publish_settings = PublishSettings.load()
-    connection = Connection(nats_settings, name="floodgate-streams", log=log, metrics=RoleMetrics("streams"))
+    connection = Connection(nats_settings, name=ADMIN, log=log, metrics=RoleMetrics("streams"))
     try:
         async with asyncio.timeout(CONNECT_WAIT_S):
             await connection.open()

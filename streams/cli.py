@@ -8,6 +8,7 @@ import argparse
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Final, NoReturn
 
 from shared.events import REGISTRY
@@ -19,6 +20,7 @@ _MOMENT: Final = "ISO 8601 (2026-01-25T17:31:13Z; without an offset it is UTC), 
 
 _EPILOG: Final = """\
 examples:
+  python -m streams keys deploy/nats/keys
   python -m streams dead-letters list --since 1d
   python -m streams dead-letters replay --reason data_error --dry-run
   python -m streams dead-letters export broken.ndjson --source facebook
@@ -48,6 +50,14 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     apply.add_argument("--dry-run", action="store_true", help="say what would be done, and change nothing")
     show = _add(commands, "status", "messages, bytes and backlog of each stream")
     show.add_argument("--json", action="store_true", help="one JSON array instead of a table")
+    _add(commands, "rights", "print who may do what, as nats-server's configuration has it (deploy/nats/rights.conf)")
+    keys = _add(
+        commands,
+        "keys",
+        "make a key for each program, and keys.conf with the public halves for nats-server",
+        "Each <program>.seed is for that program's NATS_NKEY_SEED_FILE. A seed that is there is kept.",
+    )
+    keys.add_argument("folder", type=Path, metavar="FOLDER", help="where to, made if it is missing")
     _add_replay(commands)
     _add_dead_letters(commands)
     parsed = parser.parse_args(arguments)

@@ -6,9 +6,10 @@ program must end and be started anew.
 """
 
 import asyncio
+import ssl
 from typing import Final
 
-import nats
+import nats.errors
 from nats.aio.client import Client
 from nats.errors import AuthorizationError, NoServersError
 from nats.js.client import JetStreamContext
@@ -17,6 +18,7 @@ from shared.errors import Fatal, Retryable
 from shared.lifecycle import end
 from shared.logs import Logger
 from shared.metrics import RoleMetrics
+from streams.client import NatsClient, TlsNotOffered
 from streams.settings import NatsSettings
 
 API_TIMEOUT_S: Final = 5.0
@@ -24,8 +26,10 @@ API_TIMEOUT_S: Final = 5.0
 
 CLOSE_STEP_S: Final = 2.0
 
-PENDING_BYTES: Final = 8 * 1024 * 1024
-"""Outbound buffer. The publisher sends nothing while disconnected, so this only smooths bursts."""
+_REFUSALS: Final = ("authorization violation", "authentication expired", "authentication revoked")
+"""How the server says that it does not know us, or no longer; nats-py has it in lower case, or as it came."""
+
+_NO_RIGHT: Final = "permissions violation"
 
 
 class Connection:
@@ -33,11 +37,10 @@ class Connection:
 
     def __init__(self, settings: NatsSettings, *, name: str, log: Logger, metrics: RoleMetrics) -> None:
         self._settings = settings
-        self._name = name
         self._log = log
         self._metrics = metrics
-        self._client = Client()
-        self._jetstream = self._client.jetstream(timeout=API_TIMEOUT_S)
+        self._client = NatsClient(settings, name=name)
+        self._jetstream = self._client.jetstream(timeout=API_TIMEOUT_S, prefix=settings.jetstream_prefix)
         self._refused: str | None = None
         self._was_opened = False
         self._closing = False
@@ -67,14 +70,11 @@ class Connection:
     async def open(self) -> None:
         """Connect; waits for a server that is not up yet, trying as often as the settings say.
 
-        Raises Fatal where the server refuses the credentials or the attempts are used up.
+        Raises Fatal where the server refuses the credentials, TLS fails for good, or the attempts are used up.
         """
         self._was_opened = True
         connecting = asyncio.create_task(
-            nats_connect(
-                self._client,
-                self._settings,
-                name=self._name,
+            self._client.open(
                 error_cb=self._on_error,
                 disconnected_cb=self._on_disconnected,
                 reconnected_cb=self._on_reconnected,
@@ -97,7 +97,7 @@ class Connection:
     async def watch(self) -> None:
         """Return never, or raise Fatal once the connection is closed for good."""
         await self.closed.wait()
-        raise Fatal(f"the connection to NATS is closed for good: {self.detail}")
+        raise Fatal(self._refused or f"the connection to NATS is closed for good: {self.detail}")
 
     async def close(self) -> None:
         """Send what is buffered, then disconnect. Never raises; waits 2 s at most for each."""
@@ -131,10 +131,26 @@ class Connection:
 
     async def _on_error(self, error: Exception) -> None:
         self.detail = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        if _NO_RIGHT in self.detail.lower():  # the subject is in it; what was asked is answered by a timeout
+            self._log.error("nats_right_missing", error=self.detail)
+            return
         self._log.warning("nats_error", error=self.detail)
-        if isinstance(error, AuthorizationError) or "authorization violation" in str(error).lower():
-            self._refused = f"NATS at {self._settings.safe_url} refuses these credentials"
-            self.closed.set()
+        self._heed(error)
+
+    def _heed(self, error: Exception) -> None:
+        """End it all where no attempt can succeed before a person has acted."""
+        where = f"NATS at {self._settings.safe_url}"
+        if isinstance(error, AuthorizationError) or any(words in str(error).lower() for words in _REFUSALS):
+            self._refused = f"{where} refuses these credentials"
+        elif isinstance(error, TlsNotOffered):
+            self._refused = f"{where} offers no TLS, and NATS_URL or NATS_CA_FILE asks for it"
+        elif isinstance(error, ssl.SSLCertVerificationError):
+            self._refused = f"{where} can't be trusted: {error.verify_message}; NATS_CA_FILE names who is"
+        elif isinstance(error, ssl.SSLError) and "ALERT" in (error.reason or ""):
+            self._refused = f"{where} ends TLS: {error.reason}; NATS_CERT_FILE is what it may want"
+        else:
+            return
+        self.closed.set()
 
     async def _on_disconnected(self) -> None:
         self._metrics.nats_connected.set(0)
@@ -149,16 +165,6 @@ class Connection:
 
     async def _on_closed(self) -> None:
         self._metrics.nats_connected.set(0)
+        if (error := self._client.last_error) is not None and not self._closing:
+            self._heed(error)  # nats-py tells an error of the server that ends the connection nowhere else
         self.closed.set()
-
-
-async def nats_connect(client: Client, settings: NatsSettings, **options: object) -> None:
-    """Connect `client` by `settings`; the options are nats-py's."""
-    await client.connect(
-        servers=settings.servers,
-        max_reconnect_attempts=settings.max_reconnect_attempts,
-        reconnect_time_wait=settings.reconnect_wait_ms / 1_000,  # type: ignore[arg-type]  # it sleeps: floats do
-        ping_interval=settings.ping_interval_ms / 1_000,  # type: ignore[arg-type]  # it sleeps: floats do
-        pending_size=PENDING_BYTES,
-        **options,  # type: ignore[arg-type]  # nats-py's callbacks, passed on unchanged
-    )

@@ -1,12 +1,14 @@
 """Settings of everything that talks to NATS."""
 
 import re
+import ssl
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from shared.settings import MILLISECONDS, Count, Milliseconds, Settings
+from streams.nkeys import UserKey, read_creds
 
 
 class NatsSettings(Settings):
@@ -21,6 +23,43 @@ class NatsSettings(Settings):
             "takes": "nats://host:port or tls://host:port, with user:password@ before the host where needed; "
             "several are separated by commas",
         },
+    )
+    nkey_seed: str | None = Field(
+        None,
+        alias="NATS_NKEY_SEED",
+        description="The program's key, as `python -m streams keys` makes it; the server knows its public half",
+        json_schema_extra={"secret": True, "takes": "a user's seed: SU and 56 letters and digits"},
+    )
+    creds: str | None = Field(
+        None,
+        alias="NATS_CREDS",
+        description="The program's JWT and key, for servers with operators and accounts",
+        json_schema_extra={"secret": True, "takes": "the text of a .creds file"},
+    )
+    jetstream_prefix: str = Field(
+        "$JS.API",
+        alias="NATS_JETSTREAM_PREFIX",
+        pattern=r"^[$\w-]+(\.[$\w-]+)*$",
+        description="Before the subjects of the JetStream API; JS.API under the shipped rights, but for the admin",
+        json_schema_extra={"takes": "tokens of a subject, with dots between them"},
+    )
+    ca_file: str | None = Field(
+        None,
+        alias="NATS_CA_FILE",
+        description="Who signed the server's certificate; without it, those that the system trusts",
+        json_schema_extra={"takes": "a PEM file; turns TLS on, as tls:// does"},
+    )
+    cert_file: str | None = Field(
+        None,
+        alias="NATS_CERT_FILE",
+        description="The program's own certificate, where the server asks for one",
+        json_schema_extra={"takes": "a PEM file; together with NATS_KEY_FILE"},
+    )
+    key_file: str | None = Field(
+        None,
+        alias="NATS_KEY_FILE",
+        description="The private key of that certificate",
+        json_schema_extra={"takes": "a PEM file, not encrypted; together with NATS_CERT_FILE"},
     )
     max_reconnect_attempts: int = Field(
         -1,
@@ -44,12 +83,74 @@ class NatsSettings(Settings):
             raise ValueError("not a list of servers")
         return url
 
+    @field_validator("nkey_seed")
+    @classmethod
+    def _is_a_seed(cls, seed: str | None) -> str | None:
+        return UserKey(seed.strip()).seed if seed is not None else None
+
+    @field_validator("creds")
+    @classmethod
+    def _is_a_creds_file(cls, creds: str | None) -> str | None:
+        if creds is not None:
+            read_creds(creds)
+        return creds
+
     @field_validator("max_reconnect_attempts")
     @classmethod
     def _never_or_some(cls, attempts: int) -> int:
         if attempts == 0:  # nats-py would take it for -1 on one path and give up at once on another
             raise ValueError("neither never nor some")
         return attempts
+
+    @model_validator(mode="after")
+    def _fit_each_other(self) -> "NatsSettings":
+        if self.nkey_seed is not None and self.creds is not None:
+            raise ValueError("NATS_NKEY_SEED and NATS_CREDS are both set: set the one that the server knows")
+        if (self.nkey_seed or self.creds) and any("@" in server for server in self.servers):
+            used = "NATS_NKEY_SEED" if self.nkey_seed else "NATS_CREDS"
+            raise ValueError(f"NATS_URL has a user or token in it and {used} is set: set one of them")
+        for one, other, value in (
+            ("NATS_CERT_FILE", "NATS_KEY_FILE", self.key_file),
+            ("NATS_KEY_FILE", "NATS_CERT_FILE", self.cert_file),
+        ):
+            if (self.cert_file or self.key_file) and value is None:
+                raise ValueError(f"{one} is set and {other} is not: a certificate needs its key")
+        self.tls_context()
+        return self
+
+    @property
+    def credentials(self) -> tuple[str | None, UserKey | None]:
+        """The JWT and the key to sign with; None for what there is not."""
+        if self.creds is not None:
+            return read_creds(self.creds)
+        return None, UserKey(self.nkey_seed) if self.nkey_seed is not None else None
+
+    @property
+    def wants_tls(self) -> bool:
+        """Whether nothing may go over the wire in plain text."""
+        return bool(self.ca_file or self.cert_file) or any(server.startswith("tls://") for server in self.servers)
+
+    def tls_context(self) -> ssl.SSLContext | None:
+        """What checks the server and shows our certificate; None without TLS. Reads the files.
+
+        Raises ValueError, which names variable and file, where one can't be used.
+        """
+        if not self.wants_tls:
+            return None
+        try:
+            # With a file these signers alone, without one those that the system trusts.
+            context = ssl.create_default_context(cafile=self.ca_file)
+        except OSError as error:
+            raise ValueError(f"NATS_CA_FILE={self.ca_file!r}: it can't be used: {_reason(error)}") from None
+        if self.cert_file is not None:
+            try:
+                context.load_cert_chain(self.cert_file, self.key_file, password=_no_password)
+            except (OSError, ValueError) as error:
+                raise ValueError(
+                    f"NATS_CERT_FILE={self.cert_file!r} and NATS_KEY_FILE={self.key_file!r}: they can't be used: "
+                    f"{_reason(error)}"
+                ) from None
+        return context
 
     @property
     def servers(self) -> list[str]:
@@ -116,6 +217,15 @@ class PublishSettings(Settings):
         alias="PUBLISH_MAX_IN_FLIGHT",
         description="Messages of a process published and not yet acknowledged",
     )
+
+
+def _no_password() -> str:
+    """Instead of asking on the terminal."""
+    raise ValueError("the key is encrypted")
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def _split(url: str) -> list[str]:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from deploy.local.errors import SettingError
 from deploy.local.ports import HIGHEST_PORT
+from shared.errors import SettingsError
+from shared.settings import secret
 
 DEFAULT_GATEWAY_PORT = 3000
 
@@ -39,9 +41,16 @@ class LocalSettings:
             data_dir=Path(environment.get("DATA_DIR") or ".data").expanduser().absolute(),
             host=environment.get("HOST") or "127.0.0.1",
             port=_port(environment.get("PORT") or str(DEFAULT_GATEWAY_PORT)),
-            nats_url=environment.get("NATS_URL") or None,
-            database_url=environment.get("DATABASE_URL") or None,
+            nats_url=_secret("NATS_URL", environment),
+            database_url=_secret("DATABASE_URL", environment),
         )
+
+
+def _secret(variable: str, environment: Mapping[str, str]) -> str | None:
+    try:
+        return secret(variable, environment)
+    except SettingsError as error:
+        raise SettingError(str(error)) from None
 
 
 def _port(text: str) -> int:

@@ -23,6 +23,7 @@ from deploy.local.errors import StackError
 from deploy.local.identity import launch
 from deploy.local.settings import LocalSettings
 from deploy.local.supervisor import StopRequestedError, Supervisor
+from shared.settings import FROM_FILE
 
 USUAL_OPS_PORT = 9101
 SERVERS_READY_WITHIN_S = 60.0
@@ -209,6 +210,8 @@ class Stack:
             "PORT": str(self._settings.port),
             "NATS_URL": self._nats_url(),
             "DATABASE_URL": self._dsn(),
+            f"NATS_URL{FROM_FILE}": "",  # read already, and an error beside the values above
+            f"DATABASE_URL{FROM_FILE}": "",
             "PROVISION_ON_START": "false",  # both done once, before any of them starts
             "MIGRATE_ON_START": "false",
             "PYTHONUNBUFFERED": "1",  # a line is on the terminal when it is written

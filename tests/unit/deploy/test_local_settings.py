@@ -24,6 +24,14 @@ def test_an_impossible_port_is_named_with_its_value(port: str) -> None:
         LocalSettings.from_environment({"PORT": port})
 
 
+def test_a_server_of_somebody_elses_may_be_named_by_a_file(tmp_path: Path) -> None:
+    (tmp_path / "dsn").write_text("postgresql://u:p@h/d\n")
+    settings = LocalSettings.from_environment({"DATABASE_URL_FILE": str(tmp_path / "dsn")})
+    assert settings.database_url == "postgresql://u:p@h/d"
+    with pytest.raises(SettingError, match="NATS_URL_FILE='missing': the file can't be read"):
+        LocalSettings.from_environment({"NATS_URL_FILE": "missing"})
+
+
 def test_a_gateway_on_every_address_is_reached_over_loopback() -> None:
     assert LocalSettings.from_environment({"HOST": "0.0.0.0"}).gateway_url == "http://127.0.0.1:3000"
 

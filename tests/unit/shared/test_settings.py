@@ -1,6 +1,7 @@
 """Settings: the defaults that users rely on, and how a wrong value is told."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from pydantic import Field, ValidationError
 from collectors.settings import CollectorSettings, DatabaseSettings
 from gateway.settings import GatewaySettings
 from shared.errors import SettingsError
-from shared.settings import Count, LogSettings, Milliseconds, Settings, takes
+from shared.settings import Count, LogSettings, Milliseconds, Settings, is_secret, takes
 from streams.settings import NatsSettings, PublishSettings, StreamSettings
 
 SECTIONS: tuple[type[Settings], ...] = (
@@ -28,6 +29,7 @@ def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     for section in SECTIONS:
         for field in section.model_fields.values():
             monkeypatch.delenv(str(field.alias), raising=False)
+            monkeypatch.delenv(f"{field.alias}_FILE", raising=False)
 
 
 @pytest.mark.parametrize(
@@ -224,3 +226,67 @@ def test_blanks_around_a_number_do_not_matter(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("FLOODGATE_TEST_COUNT", "7\n")
     strange = _Strange.load(needed="x")
     assert (strange.wait_ms, strange.count) == (250, 7)
+
+
+SECRETS = [
+    (section, field.alias) for section in SECTIONS for field in section.model_fields.values() if is_secret(field)
+]
+DSN = "postgresql://u:p@h/d"
+VALUES = {"DATABASE_URL": DSN, "NATS_URL": "nats://u:p@h:1"}
+
+
+@pytest.mark.parametrize(("section", "variable"), [pair for pair in SECRETS if pair[1] in VALUES])
+@pytest.mark.parametrize("ending", ["", "\n", "\r\n", "\n\n"])
+def test_a_secret_may_come_from_a_file_whose_last_line_ends_or_not(
+    section: type[Settings], variable: str, ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "secret").write_bytes((VALUES[variable] + ending).encode())
+    monkeypatch.setenv(f"{variable}_FILE", str(tmp_path / "secret"))
+    assert VALUES[variable] in section.load().model_dump().values()
+
+
+def test_a_value_that_is_passed_comes_before_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL_FILE", str(tmp_path / "missing"))
+    assert DatabaseSettings.load(url=DSN).url == DSN
+    assert DatabaseSettings.load(DATABASE_URL=DSN).url == DSN
+
+
+@pytest.mark.parametrize(("section", "variable"), SECRETS)
+def test_a_secret_that_is_set_twice_is_told_with_both_variables(
+    section: type[Settings], variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "secret").write_text(DSN)
+    monkeypatch.setenv(variable, "hunter2")
+    monkeypatch.setenv(f"{variable}_FILE", str(tmp_path / "secret"))
+    with pytest.raises(SettingsError, match=rf"^{variable} and {variable}_FILE are both set: set one of them$"):
+        section.load()
+
+
+@pytest.mark.parametrize(("section", "variable"), SECRETS)
+def test_a_file_that_gives_no_secret_is_told_with_its_variable_and_name(
+    section: type[Settings], variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "secret"
+    monkeypatch.setenv(f"{variable}_FILE", str(file))
+    for content, reason in (
+        (None, "the file can't be read: No such file or directory"),
+        (b"\n", "the file is empty"),
+        (b"\xff", "the file can't be read: it is not UTF-8"),
+    ):
+        if content is not None:
+            file.write_bytes(content)
+        with pytest.raises(SettingsError) as caught:
+            section.load()
+        assert str(caught.value) == f"{variable}_FILE='{file}': {reason}"
+
+
+def test_a_wrong_value_in_a_file_is_told_with_the_file_and_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "secret"
+    file.write_text("mysql://admin:hunter2@db/x")
+    monkeypatch.setenv("DATABASE_URL_FILE", str(file))
+    with pytest.raises(SettingsError) as caught:
+        DatabaseSettings.load()
+    assert str(caught.value).startswith(f"DATABASE_URL_FILE='{file}': in the file, it takes postgresql://")
+    assert "hunter2" not in str(caught.value)

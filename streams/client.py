@@ -1,0 +1,62 @@
+"""The nats-py client with what it lacks: keys in memory, and TLS that is not given up.
+
+Invariant: where the settings ask for TLS, nothing is sent to a server that offers none, neither credentials
+nor a message. nats-py by itself would go on in plain text, even with `tls://`, as the server decides.
+"""
+
+from typing import Final
+
+import nats.errors
+from nats.aio.client import Client
+
+from streams.settings import NatsSettings
+
+PENDING_BYTES: Final = 8 * 1024 * 1024
+"""Outbound buffer. The publisher sends nothing while disconnected, so this only smooths bursts."""
+
+
+class TlsNotOffered(nats.errors.Error):
+    """The settings ask for TLS, and the server speaks plain text."""
+
+    def __str__(self) -> str:
+        return "the server offers no TLS"
+
+
+class NatsClient(Client):
+    """One client by these settings. Replies come to inboxes under a prefix of its name's own (`inbox_prefix`)."""
+
+    def __init__(self, settings: NatsSettings, *, name: str) -> None:
+        super().__init__()
+        self._floodgate = settings
+        self._floodgate_name = name
+
+    async def open(self, **callbacks: object) -> None:
+        """Connect; the callbacks are nats-py's. Raises what `nats.aio.client.Client.connect` raises."""
+        settings = self._floodgate
+        jwt, key = settings.credentials
+        self._public_nkey = key.public if key is not None else None
+        context = settings.tls_context()
+        await self.connect(
+            servers=settings.servers,
+            name=self._floodgate_name,
+            inbox_prefix=inbox_prefix(self._floodgate_name),
+            signature_cb=key.sign if key is not None else None,
+            user_jwt_cb=(lambda: bytearray(jwt, "ascii")) if jwt is not None else None,
+            tls=context,
+            max_reconnect_attempts=settings.max_reconnect_attempts,
+            reconnect_time_wait=settings.reconnect_wait_ms / 1_000,  # type: ignore[arg-type]  # it sleeps: floats do
+            ping_interval=settings.ping_interval_ms / 1_000,  # type: ignore[arg-type]  # it sleeps: floats do
+            pending_size=PENDING_BYTES,
+            **callbacks,  # type: ignore[arg-type]  # nats-py's callbacks, passed on unchanged
+        )
+
+    def _connect_command(self) -> bytes:
+        """nats-py's, and the last moment before credentials leave, at each connecting and reconnecting."""
+        if self._floodgate.wants_tls and not self._server_info.get("tls_required"):
+            raise TlsNotOffered
+        return super()._connect_command()
+
+
+def inbox_prefix(name: str) -> str:
+    """Where the replies to a client of this name come. Rights by prefix keep others from reading them."""
+    return f"_INBOX_{name}"

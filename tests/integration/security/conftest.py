@@ -1,0 +1,47 @@
+"""One server with the shipped configuration and its streams, and one database with the shipped roles, a session."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from shared.events import REGISTRY
+from streams.definitions import definitions
+from streams.provision import provision
+from streams.rights import ADMIN
+from streams.settings import StreamSettings
+from tests.integration.security.database import RolesPostgres
+from tests.integration.security.rig import SecuredNats, connected
+
+
+@pytest.fixture(scope="session")
+def secured_server() -> Iterator[SecuredNats]:
+    """Shared, so leave it running."""
+    server = SecuredNats()
+    try:
+        yield server.start()
+    finally:
+        server.close()
+
+
+@pytest.fixture
+async def secured(secured_server: SecuredNats) -> AsyncIterator[SecuredNats]:
+    """With its streams, new for this test, made by the admin as a release would."""
+    wanted = definitions(REGISTRY.sources, StreamSettings())
+    async with connected(secured_server, ADMIN) as admin:
+        await provision(admin, wanted)
+        yield secured_server
+        for definition in wanted:
+            await admin.jetstream.delete_stream(definition.name)
+
+
+@pytest.fixture(scope="session")
+def database() -> Iterator[RolesPostgres]:
+    """With the roles and the tables."""
+    server = RolesPostgres()
+    try:
+        server.start()
+        server.make_roles()
+        yield server
+    finally:
+        server.kill()  # its last checkpoint would take seconds, and nobody reads the data again
+        server.close()

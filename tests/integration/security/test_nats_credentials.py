@@ -1,0 +1,140 @@
+"""Keys and credentials files: taken, refused at the start, and refused while a program runs."""
+
+import asyncio
+import json
+from base64 import b32encode, urlsafe_b64encode
+from binascii import crc_hqx
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from shared.errors import Fatal
+from streams.keys import make_keys
+from streams.nkeys import UserKey
+from streams.rights import ADMIN, GATEWAY, roles
+from streams.subjects import Names
+from tests.integration.collectors.program import ended, run, says, started
+from tests.integration.security.rig import SecuredNats, connected
+from tests.integration.security.test_nats_tls import fails, opened
+from tests.integration.streams.conftest import configured
+
+REFUSED = "NATS at {url} refuses these credentials"
+
+
+def rotate(server: SecuredNats, *names: str) -> None:
+    """New keys for these roles, as operators change them."""
+    for name in names:
+        server.seeds[name].unlink()
+    make_keys(server.config, roles(["facebook", "tiktok"], Names()))
+    server.reload()
+
+
+async def test_a_key_that_the_server_does_not_know_is_fatal_in_one_line(secured: SecuredNats, tmp_path: Path) -> None:
+    seed_file = tmp_path / "seed"
+    seed_file.write_text(UserKey.new().seed)
+    environment = {"NATS_URL": secured.url, "NATS_NKEY_SEED_FILE": str(seed_file)}
+    quiet_ones = environment | {"PORT": "0", "OPS_PORT": "0", "LOG_LEVEL": "error"}
+    programs = (("gateway",), ("collectors", "--source", "facebook"), ("streams", "apply"))
+    ends = await asyncio.gather(*(run("-m", *program, environment=quiet_ones) for program in programs))
+    for program, end in zip(programs, ends, strict=True):
+        assert end.code == 1
+        assert (
+            end.said == f"{program[0].replace('collectors', 'collector-facebook')}: {REFUSED.format(url=secured.url)}\n"
+        )
+
+
+async def test_no_key_at_all_is_refused_too(secured: SecuredNats) -> None:
+    end = await run("-m", "streams", "status", environment={"NATS_URL": secured.url})
+    assert (end.code, end.said) == (1, f"streams: {REFUSED.format(url=secured.url)}\n")
+
+
+async def test_a_program_whose_key_is_taken_back_ends_and_says_so() -> None:
+    server = SecuredNats()
+    try:
+        await asyncio.to_thread(server.start)
+        end = await run("-m", "streams", "apply", environment=server.environment(ADMIN))
+        assert end.code == 0, end.said
+        environment = server.environment(GATEWAY) | {"PORT": "0", "PROVISION_ON_START": "false"}
+        async with started("-m", "gateway", environment=environment) as process:
+            await says(process, "nats_connected")
+            rotate(server, GATEWAY)
+            end = await ended(process)
+        assert end.code == 1
+        assert f"gateway: {REFUSED.format(url=server.url)}" in end.said.splitlines(), end.said
+        async with connected(server, GATEWAY):  # with the new one
+            pass
+    finally:
+        server.close()
+
+
+async def test_a_credentials_file_is_taken_by_a_server_with_operators(tmp_path: Path) -> None:
+    operator, account, system = _Signer("O"), _Signer("A"), _Signer("A")
+    user = UserKey.new()
+    unlimited = {"subs": -1, "data": -1, "payload": -1}
+    limits = {"type": "account", "limits": {**unlimited, "conn": -1}}
+    accounts = ", ".join(f"{one.public}: {operator.sign(one.public, limits)}" for one in (account, system))
+    jwt = account.sign(user.public, {"type": "user", **unlimited})
+    creds = (
+        f"-----BEGIN NATS USER JWT-----\n{jwt}\n------END NATS USER JWT------\n\n"
+        f"*** keep it secret ***\n\n-----BEGIN USER NKEY SEED-----\n{user.seed}\n------END USER NKEY SEED------\n"
+    )
+    trust = (
+        f"operator: {operator.sign(operator.public, {'type': 'operator'})}\nsystem_account: {system.public}\n"
+        f"resolver: MEMORY\nresolver_preload: {{ {accounts} }}\n"
+    )
+    (tmp_path / "server").mkdir()
+    with configured(tmp_path / "server", "lame_duck_duration", trust + "lame_duck_duration") as server:
+        async with opened(server.url, creds=creds) as connection:
+            await connection.client.flush()
+        other = creds.replace(user.seed, UserKey.new().seed)
+        assert await fails(server.url, creds=other) == REFUSED.format(url=server.url)
+
+
+@pytest.mark.parametrize(
+    "said", ["Authorization Violation", "User Authentication Expired", "User Authentication Revoked"]
+)
+async def test_a_server_that_refuses_while_connected_is_fatal_in_the_same_line(said: str) -> None:
+    """As when a JWT expires: the client is told once, and nats-py closes without another word."""
+    ended = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b'INFO {"server_id":"x","version":"2.15.1","max_payload":1048576,"headers":true}\r\n')
+        await reader.readuntil(b"PING\r\n")
+        writer.write(f"PONG\r\n-ERR '{said}'\r\n".encode())
+        await ended.wait()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        url = f"nats://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        try:
+            async with opened(url) as connection:
+                with pytest.raises(Fatal) as caught:
+                    await asyncio.wait_for(connection.watch(), 10)
+        finally:
+            ended.set()
+    assert str(caught.value) == REFUSED.format(url=url)
+
+
+class _Signer:
+    """An operator or account, as the nsc tool makes them."""
+
+    def __init__(self, letter: str) -> None:
+        self._key = Ed25519PrivateKey.generate()
+        raw = bytes([{"O": 14 << 3, "A": 0}[letter]]) + self._key.public_key().public_bytes_raw()
+        self.public = b32encode(raw + crc_hqx(raw, 0).to_bytes(2, "little")).decode().rstrip("=")
+
+    def sign(self, subject: str, claims: Mapping[str, object]) -> str:
+        header = {"typ": "JWT", "alg": "ed25519-nkey"}
+        body = {
+            "jti": subject,
+            "iat": 1,
+            "iss": self.public,
+            "sub": subject,
+            "name": "test",
+            "nats": {"version": 2, **claims},
+        }
+        signed = b".".join(urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in (header, body))
+        return b".".join([signed, urlsafe_b64encode(self._key.sign(signed)).rstrip(b"=")]).decode()
