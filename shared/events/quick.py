@@ -30,7 +30,9 @@ _FIRST_YEAR: Final = EARLIEST.year + 1  # whatever the offset
 _LAST_YEAR: Final = LATEST.year - 2
 
 
-class _Envelope(msgspec.Struct, rename="camel", gc=False):
+class QuickEnvelope(msgspec.Struct, rename="camel", gc=False):
+    """What every event has, as far as the quick look reads it."""
+
     event_id: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_IDENTIFIER_CHARS)]
     timestamp: Annotated[datetime, msgspec.Meta(tz=True)]
     source: str
@@ -43,8 +45,8 @@ class _Unknown(Exception):
     """A model has something whose quick form is not known."""
 
 
-QuickLook = Callable[[bytes], str | None]
-"""Takes an event's bytes; its source where it is valid for certain, else None."""
+QuickLook = Callable[[bytes], QuickEnvelope | None]
+"""Takes an event's bytes; its envelope where it is valid for certain, else None."""
 
 
 def quick_look(registry: Registry) -> QuickLook:
@@ -53,9 +55,9 @@ def quick_look(registry: Registry) -> QuickLook:
     for platform in registry:
         for model in platform.models:
             shapes |= _shapes(model)
-    decode = msgspec.json.Decoder(_Envelope).decode
+    decode = msgspec.json.Decoder(QuickEnvelope).decode
 
-    def look(event: bytes) -> str | None:
+    def look(event: bytes) -> QuickEnvelope | None:
         try:
             if not event.isascii():
                 event.decode()  # msgspec does not look at the encoding of what it skips
@@ -64,11 +66,10 @@ def quick_look(registry: Registry) -> QuickLook:
             if len(event) > SHORT_EVENT_BYTES and event.count(b"[") + event.count(b"{") > MAX_BRACKETS:
                 return None
             envelope = decode(event)
-            source = envelope.source
-            shapes[source, envelope.funnel_stage, envelope.event_type](envelope.data)
+            shapes[envelope.source, envelope.funnel_stage, envelope.event_type](envelope.data)
         except (msgspec.DecodeError, KeyError, UnicodeDecodeError):
             return None
-        return source if _FIRST_YEAR <= envelope.timestamp.year <= _LAST_YEAR else None
+        return envelope if _FIRST_YEAR <= envelope.timestamp.year <= _LAST_YEAR else None
 
     return look
 
@@ -77,7 +78,7 @@ def _shapes(model: type[Envelope]) -> dict[tuple[str, str, str], Callable[[msgsp
     """The decoder of `data` for each kind of event of a model; {} where it has no quick form."""
     hints = get_type_hints(model, include_extras=True)
     try:
-        if set(hints) - {"model_config"} != {*_Envelope.__struct_fields__} or _has_validators(model):
+        if set(hints) - {"model_config"} != {*QuickEnvelope.__struct_fields__} or _has_validators(model):
             return {}
         decode = msgspec.json.Decoder(_quick(hints["data"])).decode
     except _Unknown:
