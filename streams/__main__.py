@@ -64,9 +64,10 @@ async def _do(
 ) -> None:
     names, wanted = streams.names, definitions(REGISTRY.sources, streams)
     if arguments.command == "apply":
-        for applied in await provision(connection, wanted, dry_run=arguments.dry_run):
+        old = await _retired(connection, streams)  # first: a smaller limit on these makes room for the new ones
+        for applied in await provision(connection, [*old, *wanted], dry_run=arguments.dry_run):
             print(f"{applied.name:<32} {applied.change}{' ' + ', '.join(applied.fields) if applied.fields else ''}")
-        for row in await status(connection, await _retired(connection, streams)):
+        for row in await status(connection, old):
             print(f"{row['stream']:<32} retired: {_what_is_left(row)}")
     elif arguments.command == "status":
         rows = await status(connection, wanted)

@@ -46,7 +46,7 @@ async def test_from_one_stream_to_three_nothing_is_lost_and_nothing_doubled(part
     assert [one.stream for one in await retired(parted.connection, parted.names, [SOURCE])] == [stream]
     unread = len(await held(parted, stream))
     said = [line for line in await streams_command(parted, "apply") if line.startswith(f"{stream} ")]
-    assert said == [f"{stream:<32} retired: kept; {unread} unread, which the collectors of its source go on with"]
+    assert said[-1:] == [f"{stream:<32} retired: kept; {unread} unread, which the collectors of its source go on with"]
 
     async with parted.collector():
         await parted.all_settled()
@@ -64,7 +64,7 @@ async def test_from_one_stream_to_three_nothing_is_lost_and_nothing_doubled(part
     assert all(one["complete"] for one in accounts)
     assert (sum(one["accepted"] for one in accounts), sum(one["stored"] for one in accounts)) == (41, 30)
     said = [line for line in await streams_command(parted, "apply") if line.startswith(f"{stream} ")]
-    assert said == [f"{stream:<32} retired: kept for replay; nothing in it is unread"]
+    assert said[-1:] == [f"{stream:<32} retired: kept for replay; nothing in it is unread"]
     table = [line.split() for line in await streams_command(parted, "status")]
     assert [stream, "(retired)"] in [line[:2] for line in table]
 
