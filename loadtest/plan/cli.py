@@ -7,7 +7,7 @@ import argparse
 import math
 import sys
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,8 +16,8 @@ import orjson
 from loadtest.cli import OneLineParser
 from loadtest.errors import CannotRun
 from loadtest.plan.costs import RESULTS, Assumptions, load
-from loadtest.plan.model import Load, Node, plan
-from loadtest.plan.report import as_json, lines
+from loadtest.plan.model import Load, Node, Point, one_machine, plan
+from loadtest.plan.report import as_json, lines, machine_lines
 from loadtest.report import EXIT_CANNOT_RUN
 
 NAME: Final = "plan"
@@ -27,7 +27,9 @@ examples:
   python -m loadtest plan --events-per-second 100000
   python -m loadtest plan --events-per-second 1000000 --event-bytes 420 --retention-days 7 --replicas 3
   python -m loadtest plan --events-per-second 20000 --replicas 1 --cores 8 --disk-tb 1 --json
+  python -m loadtest plan --events-per-second 1 --replicas 3 --one-machine 2
 """
+POINTS: Final = tuple(Point(gateways, collectors) for gateways in (1, 2, 4) for collectors in (1, 2, 4))
 _WORDS: Final = {
     "sources": "platforms (default: 2)",
     "event_bytes": "of an event's JSON (default: 420)",
@@ -65,6 +67,11 @@ def add_plan(subcommands: "argparse._SubParsersAction[OneLineParser]") -> None:
                     f"--{field.name.replace('_', '-')}", type=_kind(field.default), default=field.default,
                     metavar="N", help=_WORDS[field.name],
                 )  # fmt: skip
+    parser.add_argument(
+        "--one-machine", type=_count, metavar="CORES",
+        help="say instead what one machine of so many cores bears in all, new tables and all cores used, with 1, 2 and "
+        "4 gateways and collectors a source",
+    )  # fmt: skip
     parser.add_argument("--results", type=Path, default=RESULTS, metavar="FILE", help="a benchmark's JSON")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
@@ -81,6 +88,14 @@ def run(args: argparse.Namespace) -> int:
         return EXIT_CANNOT_RUN
     wanted = Load(events_per_s=args.events_per_second, **_given(Load, args))
     node, assumed = Node(**_given(Node, args)), Assumptions(**_given(Assumptions, args))
+    if args.one_machine is not None:
+        rates = one_machine(args.one_machine, POINTS, wanted, costs, assumed)
+        points = list(zip(POINTS, rates, strict=True))
+        if args.json:
+            print(orjson.dumps([asdict(point) | {"eventsPerSecond": rate} for point, rate in points]).decode())
+        else:
+            print("\n".join(machine_lines(points)))
+        return 0
     made = (wanted, node, costs, assumed, plan(wanted, node, costs, assumed))
     if args.json:
         print(orjson.dumps(as_json(*made), option=orjson.OPT_INDENT_2).decode())

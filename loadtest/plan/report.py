@@ -1,11 +1,11 @@
 """A plan as text, with all that it rests on; or as JSON. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
 from loadtest.plan.costs import Assumptions, Costs
-from loadtest.plan.model import GB, Load, Node, Plan
+from loadtest.plan.model import GB, Load, Node, Plan, Point
 
 _LINE: Final = "  {:<34} {:>14}  {}"
 
@@ -71,3 +71,10 @@ def lines(load: Load, node: Node, costs: Costs, assumed: Assumptions, plan: Plan
     yield "Assumed; a node"
     for name, value in (*asdict(node).items(), *asdict(assumed).items()):
         yield _LINE.format(name.replace("_", " "), f"{value:,g}", "").rstrip()
+
+
+def machine_lines(points: Sequence[tuple[Point, float]]) -> Iterator[str]:
+    """What one machine bears, a line a point."""
+    yield f"{'gateways':>10} {'collectors a source':>20} {'events/s':>12}"
+    for point, rate in points:
+        yield f"{point.gateways:>10} {point.collectors_per_source:>20} {rate:>12,.0f}"

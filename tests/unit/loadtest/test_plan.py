@@ -138,6 +138,16 @@ def test_as_json_it_is_one_object(capsys: pytest.CaptureFixture[str]) -> None:
     assert set(found["parts"]) == {"gateway", "NATS", "collectors", "PostgreSQL"}
 
 
+def test_what_one_machine_bears_is_a_line_a_point(capsys: pytest.CaptureFixture[str]) -> None:
+    shared = ["plan", "--events-per-second", "1", "--replicas", "1", "--one-machine", "2"]
+    assert main([*shared, "--json"], {}) == 0
+    found = orjson.loads(capsys.readouterr().out)
+    assert len(found) == 9
+    assert {round(point["eventsPerSecond"]) for point in found} == {round(2_000_000 / load().total_cpu_s)}
+    assert main(shared, {}) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 10
+
+
 @pytest.mark.parametrize(
     "arguments",
     [["--events-per-second", "0"], ["--events-per-second", "nan"], [], ["--events-per-second", "1", "--replicas", "x"],
