@@ -20,6 +20,7 @@ def main() -> None:
         "the work. Everything else is set by environment variables: see docs/settings.md.",
     )
     parser.add_argument("--source", required=True, choices=REGISTRY.sources, help="whose events to store")
+    parser.add_argument("--partition", type=int, help="only this one of its PARTITIONS, instead of PARTITION")
     parser.add_argument("--ops-port", type=int, help="port of health and metrics, instead of OPS_PORT")
     arguments = parser.parse_args()
     lifecycle.run(lambda: _run(arguments), program=f"collector-{arguments.source}")
@@ -27,9 +28,9 @@ def main() -> None:
 
 async def _run(arguments: argparse.Namespace) -> None:
     log = logs.configure(LogSettings.load(), role="collector", source=arguments.source)
-    ops_port = {} if arguments.ops_port is None else {"ops_port": arguments.ops_port}
+    given = {"ops_port": arguments.ops_port, "partition": arguments.partition}
     settings = AllSettings(
-        collector=CollectorSettings.load(**ops_port),
+        collector=CollectorSettings.load(**{name: value for name, value in given.items() if value is not None}),
         database=DatabaseSettings.load(),
         nats=NatsSettings.load(),
         streams=StreamSettings.load(),

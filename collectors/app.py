@@ -1,7 +1,7 @@
 """The wiring of a collector, and its life: ops port, connect, provision, migrate, work, drain."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,7 +13,7 @@ from collectors.rows import RowBuilder
 from collectors.settings import CollectorSettings, DatabaseSettings
 from collectors.store import Store
 from collectors.worker import Worker
-from shared.errors import Fatal, Pressure, Retryable
+from shared.errors import Fatal, Pressure, Retryable, SettingsError
 from shared.events import Registry
 from shared.lifecycle import Shutdown, first_of, repeat, settle_memory
 from shared.logs import Logger
@@ -24,13 +24,14 @@ from streams.advisories import ExhaustedDeliveries
 from streams.backlog import read_backlog
 from streams.connection import Connection
 from streams.dead_letter import DeadLetters
-from streams.definitions import definitions
-from streams.delivery import Puller
+from streams.definitions import Definition, definition, definitions
+from streams.fan_in import FanIn
+from streams.partitions import Partition
+from streams.present import pool_of, present
 from streams.provision import provision_until_done
 from streams.publisher import Publisher
 from streams.rights import collector
 from streams.settings import NatsSettings, PublishSettings, StreamSettings
-from streams.subjects import Names
 
 LAG_INTERVAL_S: Final = 5.0
 START_RETRY_WAIT_S: Final = 1.0
@@ -70,13 +71,19 @@ class Collector:
         self._waiting_for: str | None = "NATS"
         self.listening = asyncio.Event()
         self.ops_url = ""
-        names = Names(settings.streams.prefix)
-        self._stream = names.stream(source)
+        names = settings.streams.names
+        streams = [partition.stream for partition in self._mine(names.of(source))]
+        if not streams:
+            raise SettingsError(
+                f"PARTITION={settings.collector.partition}: takes a whole number from 0 to {names.partitions - 1}, "
+                f"as PARTITIONS is {names.partitions}"
+            )
         self._connection = Connection(settings.nats, name=collector(source), log=log, metrics=metrics)
         self._store = Store(source, settings.database, metrics=metrics)
         publisher = Publisher(self._connection, settings.publish, metrics=None)
         builder, dead_letters = RowBuilder(registry[source]), DeadLetters(publisher, names)
-        self._exhausted_deliveries = ExhaustedDeliveries(self._connection, self._stream, log=log)
+        self._deliveries = FanIn(self._connection, streams)
+        self._exhausted_deliveries = [ExhaustedDeliveries(self._connection, stream, log=log) for stream in streams]
         self._exhausted = Exhausted(
             source, builder=builder, dead_letters=dead_letters, store=self._store, metrics=metrics
         )
@@ -85,7 +92,7 @@ class Collector:
             settings=settings.collector,
             message_events=settings.publish.batch_events,
             ack_wait_s=settings.streams.ack_wait_ms / 1_000,
-            puller=Puller(self._connection, self._stream),
+            deliveries=self._deliveries,
             builder=builder,
             store=self._store,
             dead_letters=dead_letters,
@@ -131,12 +138,12 @@ class Collector:
         self._waiting_for = "PostgreSQL"
         await self._open_database()
         self._waiting_for = None
-        self._log.info("collector_started", stream=self._stream)
+        self._log.info("collector_started", streams=self._deliveries.streams)
         settle_memory()
         await first_of(
             self._worker.run(),
             self._connection.watch(),
-            self._exhausted_deliveries.watch(self._exhausted.park),
+            *(exhausted.watch(self._exhausted.park) for exhausted in self._exhausted_deliveries),
             repeat(self._measure_lag, every_s=LAG_INTERVAL_S),
         )
         self._log.info("collector_drained")
@@ -152,15 +159,24 @@ class Collector:
         await asyncio.Event().wait()  # the worker ends by itself now, releasing what it holds
 
     async def _restore(self) -> None:
-        """Bring the consumer back. Where others provision it may have no rights to, and waits until they have."""
-        await self._provision(only=None if self._settings.streams.provision else self._stream)
+        """Bring the consumers back. Where others provision it may have no rights to, and waits until they have."""
+        if self._settings.streams.provision:
+            await self._provision()
+        else:
+            mine = self._mine(self._settings.streams.names.of(self._source))
+            await self._apply([definition(partition, self._settings.streams) for partition in mine])
 
-    async def _provision(self, only: str | None = None) -> None:
-        wanted = [
-            definition
-            for definition in definitions(self._registry.sources, self._settings.streams)
-            if only in {None, definition.name}
-        ]
+    async def _provision(self) -> None:
+        await self._apply(definitions(self._registry.sources, self._settings.streams))
+        try:
+            old = await self._find_streams()
+        except Retryable as error:
+            self._log.warning("streams_unreadable", error=str(error))  # looked for again with the lag
+        else:
+            settings = self._settings.streams
+            await self._apply([definition(partition, settings, is_retired=True) for partition in old])
+
+    async def _apply(self, wanted: Sequence[Definition]) -> None:
         for applied in await provision_until_done(self._connection, wanted, log=self._log):
             self._log.info("stream_provisioned", name=applied.name, change=applied.change)
 
@@ -177,12 +193,31 @@ class Collector:
 
     async def _measure_lag(self) -> None:
         try:
-            backlog = await read_backlog(self._connection, self._stream)
+            await self._find_streams()
+            streams = self._deliveries.streams
+            backlogs = await asyncio.gather(*(read_backlog(self._connection, stream) for stream in streams))
         except Retryable as error:
             self._log.warning("lag_unreadable", error=str(error))
             return
-        self._metrics.lag_messages.labels(self._source).set(backlog.messages)
-        self._metrics.lag_seconds.labels(self._source).set(backlog.oldest_s)
+        self._metrics.lag_messages.labels(self._source).set(sum(backlog.messages for backlog in backlogs))
+        self._metrics.lag_seconds.labels(self._source).set(max(backlog.oldest_s for backlog in backlogs))
+
+    async def _find_streams(self) -> list[Partition]:
+        """Have the retired streams that are this collector's read too; which they are. Raises Retryable."""
+        names = self._settings.streams.names
+        wanted = self._mine(names.of(self._source))
+        found = self._mine(await present(self._connection, names, self._source))
+        old = [partition for partition in found if partition not in wanted]
+        streams = [partition.stream for partition in (*wanted, *old)]
+        if set(streams) != set(self._deliveries.streams):
+            self._log.info("streams_changed", streams=streams)
+            await self._deliveries.use(streams)
+        return old
+
+    def _mine(self, partitions: Iterable[Partition]) -> list[Partition]:
+        """Those that this collector reads."""
+        mine = self._settings.collector.partition
+        return [one for one in partitions if mine is None or pool_of(one, self._settings.streams.partitions) == mine]
 
     def _checks(self) -> Mapping[str, Check]:
         draining = self._shutdown.soft.is_set()

@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import Field, field_validator
 
 from shared.settings import Count, Milliseconds, Port, Settings
+from streams.subjects import MAX_PARTITIONS
 
 _PORT: Final = re.compile(r"^(?:\[[^\]]*\]|[^:]*)(?::(.*))?$")
 """A server of a URL, with its port as the group; IPv6 addresses stand in brackets."""
@@ -17,6 +18,14 @@ class CollectorSettings(Settings):
 
     ops_host: str = Field("127.0.0.1", alias="OPS_HOST", description="Address of health and metrics")
     ops_port: Port = Field(9_100, alias="OPS_PORT", description="Port of health and metrics; 0 takes a free one")
+    partition: int | None = Field(
+        None,
+        ge=0,
+        lt=MAX_PARTITIONS,
+        alias="PARTITION",
+        description="The one of its source's PARTITIONS that this collector stores; all of them if it is not set",
+        json_schema_extra={"takes": "a whole number from 0 to PARTITIONS - 1"},
+    )
     flush_events: Count = Field(20_000, alias="FLUSH_EVENTS", description="Events after which a batch is flushed")
     flush_bytes: Count = Field(
         32 * 1024 * 1024, alias="FLUSH_BYTES", description="Bytes after which a batch is flushed"

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from collectors.batch import Batch
 from shared.logs import Logger
+from streams.delivery import Delivery
 
 
 async def settle(batch: Batch, log: Logger) -> None:
@@ -19,16 +20,15 @@ async def settle(batch: Batch, log: Logger) -> None:
         log.warning("acks_not_sent", messages=unsent)  # they come again, and change nothing
 
 
-async def release(batch: Batch, *, delay_s: float) -> None:
-    """The batch is not stored: let its messages be delivered again, to whoever asks."""
-    for delivery in batch.deliveries:
+async def release(deliveries: Iterable[Delivery], *, delay_s: float) -> None:
+    """They are not stored: let them be delivered again, to whoever asks."""
+    for delivery in deliveries:
         if not delivery.settled:
             await delivery.nak(delay_s)
 
 
-async def keep(batches: Iterable[Batch]) -> None:
-    """The batches are still being worked on: keep their messages from being delivered again."""
-    for batch in batches:
-        for delivery in batch.deliveries:
-            if not delivery.settled:
-                await delivery.in_progress()
+async def keep(deliveries: Iterable[Delivery]) -> None:
+    """They are still being worked on: keep them from being delivered again."""
+    for delivery in deliveries:
+        if not delivery.settled:
+            await delivery.in_progress()

@@ -218,8 +218,8 @@ class Store:
     ) -> tuple[bool, ...]:
         new = await connection.fetch(
             statement("insert_batches"),
-            messages[0].delivery.stream,
             self._source,
+            [message.delivery.stream for message in messages],
             [message.delivery.stream_seq for message in messages],
             [message.message_id for message in messages],
             [message.correlation_id for message in messages],

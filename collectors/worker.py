@@ -2,7 +2,7 @@
 
 Invariant: every delivery that was fetched is acked after its commit, terminated after its dead letter, or
 released; on the way out too. While one batch is being stored, one stands ready and the next is being
-fetched: no more than these three are held.
+fetched: no more than these three are held, and of each further stream the fetch that is under way.
 """
 
 import asyncio
@@ -25,7 +25,8 @@ from shared.metrics import CollectorMetrics
 from shared.outcomes import Outcome
 from shared.tracing import Kind, Tracer
 from streams.dead_letter import DeadLetters
-from streams.delivery import ConsumerMissing, Puller
+from streams.delivery import ConsumerMissing
+from streams.fan_in import FanIn
 
 MAX_WAIT_S: Final = 0.5
 """For messages: so long a signal to stop may go unseen, and so long nobody keeps what a fetch has so far."""
@@ -38,7 +39,7 @@ RELEASE_DELAY_S: Final = 1.0
 
 
 class Worker:
-    """Moves one source's events from its stream to the tables."""
+    """Moves one source's events from its streams to the tables."""
 
     def __init__(
         self,
@@ -47,7 +48,7 @@ class Worker:
         settings: CollectorSettings,
         message_events: int,
         ack_wait_s: float,
-        puller: Puller,
+        deliveries: FanIn,
         builder: RowBuilder,
         store: Store,
         dead_letters: DeadLetters,
@@ -62,7 +63,7 @@ class Worker:
         self._settings = settings
         self._message_events = message_events
         self._ack_wait_s = ack_wait_s
-        self._puller = puller
+        self._deliveries = deliveries
         self._builder = builder
         self._store = store
         self._dead_letters = dead_letters
@@ -90,8 +91,8 @@ class Worker:
             )
         finally:
             for batch in self._in_hand:
-                await release(batch, delay_s=0)
-            await self._puller.close()
+                await release(batch.deliveries, delay_s=0)
+            await release(await self._deliveries.close(), delay_s=0)
 
     async def _pump(self) -> None:
         ready: asyncio.Queue[Batch | None] = asyncio.Queue(maxsize=1)
@@ -138,7 +139,7 @@ class Worker:
         else:
             wanted, wait_s = 1, MAX_WAIT_S  # returns with the first; more would wait for the last
         try:
-            deliveries = await self._puller.fetch(wanted, wait_s)
+            deliveries = await self._deliveries.fetch(wanted, wait_s)
         except ConsumerMissing as error:
             self._log.warning("consumer_missing", error=str(error))
             await self._restore_consumer()
@@ -163,7 +164,7 @@ class Worker:
             self._metrics.operations.labels(self._source, "retried").inc()
             if self._shutdown.soft.is_set():
                 self._log.warning("batch_released", error=str(trouble), events=batch.events)
-                await release(batch, delay_s=RELEASE_DELAY_S)
+                await release(batch.deliveries, delay_s=RELEASE_DELAY_S)
                 return
             self._store_trouble = str(trouble)
             self._log.warning("flush_failed", error=str(trouble), wait_s=wait_s)
@@ -225,7 +226,8 @@ class Worker:
             return
 
     async def _keep_in_hand(self) -> None:
-        await keep(tuple(self._in_hand))  # which changes meanwhile
+        held = [delivery for batch in self._in_hand for delivery in batch.deliveries]  # both change meanwhile
+        await keep(held + self._deliveries.held)
 
     def _new_batch(self) -> Batch:
         settings = self._settings

@@ -43,7 +43,6 @@ from streams.publisher import HEADERS_ROOM_BYTES, Publisher
 from streams.receipts import Receipts
 from streams.rights import GATEWAY
 from streams.settings import NatsSettings, PublishSettings, StreamSettings
-from streams.subjects import Names
 
 MIN_MAX_PAYLOAD_BYTES: Final = 1024 * 1024
 """nats-server's default max_payload: what the longest event is bounded by, and what a server must take."""
@@ -83,14 +82,14 @@ class Gateway:
         self.listening = asyncio.Event()
         self.url = ""
         self.internal_url = ""
-        names = Names(settings.streams.prefix)
+        names = settings.streams.names
+        partitions = names.all(registry.sources)
         self._connection = Connection(settings.nats, name=GATEWAY, log=log, metrics=metrics)
         publisher = Publisher(self._connection, settings.publish, metrics=metrics)
         receipts = Receipts(self._connection, publisher, names)
         self._guard = BacklogGuard(
             self._connection,
-            registry.sources,
-            names,
+            partitions,
             close_at=settings.gateway.backlog_close_at,
             open_at=settings.gateway.backlog_open_at,
             log=log,
@@ -118,9 +117,9 @@ class Gateway:
             ),
             publisher=publisher,
             guard=self._guard,
-            group_commit=GroupCommit(publisher, self._guard, names, max_events=settings.publish.batch_events),
+            group_commit=GroupCommit(publisher, self._guard, max_events=settings.publish.batch_events),
             receipts=receipts,
-            names=names,
+            partitions=partitions,
             batch_events=settings.gateway.batch_events,
             message_events=settings.publish.batch_events,
             max_reported_errors=settings.gateway.max_reported_errors,

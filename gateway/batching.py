@@ -1,6 +1,6 @@
-"""Valid events in, full messages out: by source, up to a number of events and of bytes each.
+"""Valid events in, full messages out: by source and partition, up to a number of events and of bytes each.
 
-Invariant: the order of a source's events is kept, and the same events in the same order make the same
+Invariant: the order of a partition's events is kept, and the same events in the same order make the same
 messages. Pure: it neither waits nor sends.
 """
 
@@ -8,16 +8,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from shared.wire import BRACKETS_BYTES, SEPARATOR_BYTES, encode_body
+from streams.partitions import Partition
 
 
 @dataclass(slots=True)
 class Batch:
-    """Events of one source on their way into one message; `indexes` are their places in the request."""
+    """Events of one partition on their way into one message; `indexes` are their places in the request."""
 
-    source: str
+    partition: Partition
     events: list[bytes] = field(default_factory=list)
     indexes: list[int] = field(default_factory=list)
     body_bytes: int = BRACKETS_BYTES
+
+    @property
+    def source(self) -> str:
+        """Where its events come from."""
+        return self.partition.source
 
     def has_room(self, event: bytes, max_body_bytes: int) -> bool:
         """Whether the event fits; into an empty batch it always does."""
@@ -35,25 +41,26 @@ class Batch:
 
 
 class Batcher:
-    """Collects events into batches, one open batch a source."""
+    """Collects events into batches, one open batch a partition."""
 
     def __init__(self, *, max_events: int, max_body_bytes: int) -> None:
         self._max_events = max_events
         self._max_body_bytes = max_body_bytes
         self._open: dict[str, Batch] = {}
 
-    def add(self, source: str, index: int, event: bytes) -> Batch | None:
+    def add(self, partition: Partition, index: int, event: bytes) -> Batch | None:
         """Take an event; the batch that is full by it, or had no room for it, or None."""
-        batch = self._open.get(source)
+        stream = partition.stream
+        batch = self._open.get(stream)
         if batch is None:
-            batch = self._open[source] = Batch(source)
+            batch = self._open[stream] = Batch(partition)
         full = None
         if not batch.has_room(event, self._max_body_bytes):
-            full, batch = batch, Batch(source)
-            self._open[source] = batch
+            full, batch = batch, Batch(partition)
+            self._open[stream] = batch
         batch.add(index, event)
         if full is None and len(batch.events) >= self._max_events:
-            full = self._open.pop(source)
+            full = self._open.pop(stream)
         return full
 
     def rest(self) -> Iterator[Batch]:

@@ -1,6 +1,6 @@
 """Group commit: single events that a sender posts at the same time share a message, and its way to the disk.
 
-Invariant: `take` returns only after the message with the event is durable. While a source's message is on
+Invariant: `take` returns only after the message with the event is durable. While a partition's message is on
 its way the next one fills: a lone event waits for nobody, and under load each sync of the broker's disk is
 shared by as many requests as came during the last one.
 """
@@ -15,8 +15,8 @@ from typing import Final
 from gateway.batching import Batch
 from shared.wire import NO_TRACE, MessageHeaders
 from streams.backlog import BacklogGuard
+from streams.partitions import Partition
 from streams.publisher import Publisher
-from streams.subjects import Names
 
 MAX_HEADER_CHARS: Final = 4_000
 """For the correlation ids and traces of a group, which go into its headers; these have 8 KiB of room in all."""
@@ -46,19 +46,18 @@ class _Group:
 
 
 class GroupCommit:
-    """Publishes single events, those of a source in groups. One per process; lives in one event loop."""
+    """Publishes single events, those of a partition in groups. One per process; lives in one event loop."""
 
-    def __init__(self, publisher: Publisher, guard: BacklogGuard, names: Names, *, max_events: int) -> None:
+    def __init__(self, publisher: Publisher, guard: BacklogGuard, *, max_events: int) -> None:
         self._publisher = publisher
         self._guard = guard
-        self._names = names
         self._max_events = max_events
         self._filling: dict[tuple[str, str | None], _Group] = {}
         self._turn: defaultdict[tuple[str, str | None], asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def take(
         self,
-        source: str,
+        partition: Partition,
         event: bytes,
         correlation_id: str,
         received_at: datetime,
@@ -67,9 +66,10 @@ class GroupCommit:
         sender: str | None = None,
     ) -> None:
         """Make one event durable. Raises NotDurable."""
-        group = self._filling.get((source, sender))
+        key = (partition.stream, sender)
+        group = self._filling.get(key)
         if group is None or not self._has_room(group, event, correlation_id):
-            group = self._filling[source, sender] = _Group(Batch(source), received_at, sender)
+            group = self._filling[key] = _Group(Batch(partition), received_at, sender)
             group.task = asyncio.create_task(self._commit(group))
         group.add(event, correlation_id, traceparent or NO_TRACE)
         assert group.task is not None  # noqa: S101 - set where the group is made
@@ -85,17 +85,17 @@ class GroupCommit:
 
     async def _commit(self, group: _Group) -> None:
         """Wait for the group's turn, close it, publish it. Raises NotDurable."""
-        source, key = group.batch.source, (group.batch.source, group.sender)
+        partition, key = group.batch.partition, (group.batch.partition.stream, group.sender)
         async with self._turn[key]:
             if self._filling.get(key) is group:
                 del self._filling[key]
             headers = MessageHeaders(
-                message_id=f"{uuid.uuid4().hex}-{source}",
+                message_id=f"{uuid.uuid4().hex}-{partition.source}",
                 correlation_id=" ".join(group.correlation_ids),
                 events=len(group.correlation_ids),
                 received_at=group.received_at,
                 traceparent=group.traceparent,
                 sender=group.sender,
             )
-            self._guard.book(source, group.batch.body_bytes + group.header_chars)
-            await self._publisher.publish(self._names.grouped(source), group.batch.body(), headers.encode())
+            self._guard.book(partition, group.batch.body_bytes + group.header_chars)
+            await self._publisher.publish(partition.grouped, group.batch.body(), headers.encode())

@@ -24,9 +24,9 @@ from shared.metrics import GatewayMetrics
 from shared.outcomes import PublishFailure, RejectReason
 from shared.wire import MessageHeaders
 from streams.backlog import BacklogGuard
+from streams.partitions import Partitions
 from streams.publisher import Publisher
 from streams.receipts import Receipts, RequestRecord
-from streams.subjects import Names
 
 MAX_TURN_S: Final = 0.001
 """A turn of the event loop ends with the first full message after this, if not with BATCH_SIZE events."""
@@ -108,7 +108,7 @@ class Intake:
         guard: BacklogGuard,
         group_commit: GroupCommit,
         receipts: Receipts,
-        names: Names,
+        partitions: Partitions,
         batch_events: int,
         message_events: int,
         max_reported_errors: int,
@@ -119,7 +119,7 @@ class Intake:
         self._guard = guard
         self._group_commit = group_commit
         self._receipts = receipts
-        self._names = names
+        self._partitions = partitions
         self._batch_events = batch_events
         self._message_events = message_events
         self._max_reported_errors = max_reported_errors
@@ -159,9 +159,9 @@ class Intake:
             verdict = self._validator.validate(event)
             if isinstance(verdict, Rejection):
                 self._reject(accepted, index, verdict)
-            elif sources is not None and verdict not in sources:
+            elif sources is not None and verdict.source not in sources:
                 self._reject(accepted, index, self._validator.forbid(event))
-            elif (full := batcher.add(verdict, index, event)) is not None:
+            elif (full := batcher.add(self._partitions.of(verdict), index, event)) is not None:
                 sending.start(full)
                 if perf_counter() > turn_ends_at:
                     return index + 1
@@ -171,15 +171,16 @@ class Intake:
         """A single event goes with others that came at the same time; its message says whose it is."""
         accepted = Accepted(1, self._max_reported_errors)
         verdict = self._validator.validate(event)
-        if not isinstance(verdict, Rejection) and origin.sources is not None and verdict not in origin.sources:
+        if not isinstance(verdict, Rejection) and origin.sources is not None and verdict.source not in origin.sources:
             verdict = self._validator.forbid(event)
         if isinstance(verdict, Rejection):
             self._reject(accepted, 0, verdict)
             return accepted
+        partition = self._partitions.of(verdict)
         try:
             accepted.messages += 1
             await self._group_commit.take(
-                verdict,
+                partition,
                 event,
                 origin.correlation_id,
                 origin.received_at,
@@ -187,11 +188,11 @@ class Intake:
                 sender=origin.sender,
             )
         except NotDurable as error:
-            self._metrics.events_undurable.labels(verdict, error.failure).inc()
+            self._metrics.events_undurable.labels(partition.source, error.failure).inc()
             accepted.fail(Failure(0, None, None, error.failure))
         else:
-            accepted.processed[verdict] += 1
-            self._metrics.events_processed.labels(verdict).inc()
+            accepted.processed[partition.source] += 1
+            self._metrics.events_processed.labels(partition.source).inc()
         return accepted
 
     def _reject(self, accepted: Accepted, index: int, rejection: Rejection) -> None:
@@ -208,8 +209,8 @@ class Intake:
             traceparent=origin.traceparent,
             sender=origin.sender,
         )
-        self._guard.book(batch.source, batch.body_bytes)
-        await self._publisher.publish(self._names.events(batch.source), batch.body(), headers.encode())
+        self._guard.book(batch.partition, batch.body_bytes)
+        await self._publisher.publish(batch.partition.events, batch.body(), headers.encode())
         self._metrics.events_processed.labels(batch.source).inc(len(batch.events))
 
     def count_undurable(self, batch: Batch, failure: PublishFailure) -> None:
@@ -234,7 +235,7 @@ class Intake:
 class _Sending:
     """One request's messages on their way.
 
-    After a source's first message that can't be made durable, its further ones are not tried: each would
+    After a partition's first message that can't be made durable, its further ones are not tried: each would
     wait as long, and the sender will send them again anyway.
     """
 
@@ -249,10 +250,11 @@ class _Sending:
 
     def start(self, batch: Batch) -> None:
         """Send a batch without waiting for it."""
-        ordinal = self._messages[batch.source]
-        self._messages[batch.source] += 1
+        partition = batch.partition
+        ordinal = self._messages[partition.stream]
+        self._messages[partition.stream] += 1
         self._accepted.messages += 1
-        message_id = f"{self.origin.request_id}-{batch.source}-{ordinal}"
+        message_id = f"{self.origin.request_id}-{partition.token}-{ordinal}"
         task = asyncio.create_task(self._send(batch, message_id))
         self._tasks.add(task)
         task.add_done_callback(self._ended)
@@ -277,14 +279,14 @@ class _Sending:
 
     async def _send(self, batch: Batch, message_id: str) -> None:
         accepted = self._accepted
-        down = self._down.get(batch.source)
+        down = self._down.get(batch.partition.stream)
         if down is None and perf_counter() > self.origin.give_up_at:
             down = PublishFailure.TIMEOUT
         if down is None:
             try:
                 await self._intake.send(batch, message_id, self.origin)
             except NotDurable as error:
-                down = self._down[batch.source] = error.failure
+                down = self._down[batch.partition.stream] = error.failure
                 accepted.unconfirmed.append(message_id)
             else:
                 accepted.processed[batch.source] += len(batch.events)

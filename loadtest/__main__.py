@@ -18,6 +18,7 @@ from loadtest.cli import NAME as BULK_TEST
 from loadtest.cli import OneLineParser, add_bulk_test, bulk_test_options, url_from
 from loadtest.command import bulk_test
 from loadtest.options import BulkTestOptions
+from loadtest.plan import cli as plan
 from loadtest.report import EXIT_INTERRUPTED
 
 
@@ -29,6 +30,8 @@ def main(argv: Sequence[str] | None = None, env: Mapping[str, str] | None = None
     if not arguments or arguments[0] not in {*commands.choices, "-h", "--help"}:
         arguments.insert(0, BULK_TEST)
     args = parser.parse_args(arguments)
+    if args.command == plan.NAME:
+        return plan.run(args)
     try:
         if args.command == BENCH:
             # As the programs it measures: a ceiling on a slower loop would be none.
@@ -57,6 +60,7 @@ def _parser(
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
     add_bulk_test(commands, url_from(env))
     add_bench(commands)
+    plan.add_plan(commands)
     # The default command's options can be given without its name, so they belong in the first help.
     options = commands.choices[BULK_TEST].format_help()
     parser.epilog = f"Without a command, {BULK_TEST} is meant:\n\n{options}".replace("%", "%%")

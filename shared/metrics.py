@@ -125,7 +125,7 @@ class GatewayMetrics(RoleMetrics):
         )  # fmt: skip
         self.backlog_share = Gauge(
             "gateway_backlog_share",
-            "The backlog as a share of the stream's nearest limit; at 1 an unread message would be evicted",
+            "The fullest stream's backlog as a share of its nearest limit; at 1 an unread message would be evicted",
             ["source"],
             registry=r,
             multiprocess_mode="livemax",

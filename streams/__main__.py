@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import sys
+from collections.abc import Mapping
 from typing import Final
 
 import orjson
@@ -15,14 +16,14 @@ from shared.settings import LogSettings
 from streams import cli
 from streams.connection import Connection
 from streams.dead_letters_cli import DeadLetterCommands
-from streams.definitions import definitions
+from streams.definitions import Definition, definition, definitions
 from streams.keys import make_keys
+from streams.present import retired
 from streams.provision import provision
 from streams.replay_cli import ReplayCommand
 from streams.rights import ADMIN, config, roles
 from streams.settings import NatsSettings, PublishSettings, StreamSettings
 from streams.status import status
-from streams.subjects import Names
 
 CONNECT_WAIT_S: Final = 10.0
 EXIT_INTERRUPTED: Final = 130
@@ -42,7 +43,7 @@ def main() -> None:
 
 async def _run(arguments: argparse.Namespace) -> None:
     if arguments.command in {"rights", "keys"}:  # these need no server
-        wanted = roles(REGISTRY.sources, Names(StreamSettings.load().prefix))
+        wanted = roles(REGISTRY.sources, StreamSettings.load().names)
         if arguments.command == "rights":
             print(config(wanted), end="")
         else:
@@ -71,12 +72,16 @@ async def _run(arguments: argparse.Namespace) -> None:
 async def _do(
     arguments: argparse.Namespace, connection: Connection, streams: StreamSettings, publish: PublishSettings
 ) -> None:
-    names, wanted = Names(streams.prefix), definitions(REGISTRY.sources, streams)
+    names, wanted = streams.names, definitions(REGISTRY.sources, streams)
     if arguments.command == "apply":
-        for applied in await provision(connection, wanted, dry_run=arguments.dry_run):
+        old = await _retired(connection, streams)  # first: a smaller limit on these makes room for the new ones
+        for applied in await provision(connection, [*old, *wanted], dry_run=arguments.dry_run):
             print(f"{applied.name:<32} {applied.change}{' ' + ', '.join(applied.fields) if applied.fields else ''}")
+        for row in await status(connection, old):
+            print(f"{row['stream']:<32} retired: {_what_is_left(row)}")
     elif arguments.command == "status":
         rows = await status(connection, wanted)
+        rows += [row | {"retired": True} for row in await status(connection, await _retired(connection, streams))]
         print(orjson.dumps(rows).decode() if arguments.json else _table(rows))
     elif arguments.command == "replay":
         await ReplayCommand(connection, names, publish).run(arguments)
@@ -84,11 +89,32 @@ async def _do(
         await DeadLetterCommands(connection, names, publish).run(arguments)
 
 
+async def _retired(connection: Connection, settings: StreamSettings) -> list[Definition]:
+    """The streams that PARTITIONS no longer counts."""
+    return [
+        definition(one, settings, is_retired=True)
+        for one in await retired(connection, settings.names, REGISTRY.sources)
+    ]
+
+
+def _what_is_left(row: Mapping[str, object]) -> str:
+    unstored = row.get("unstored")
+    if unstored is None:
+        return "kept; how much of it is unread can't be seen"
+    if unstored:
+        return f"kept; {unstored} unread, which the collectors of its source go on with"
+    return "kept for replay; nothing in it is unread"
+
+
 def _table(rows: list[dict[str, object]]) -> str:
     columns = ("stream", "messages", "bytes", "unstored", "oldestUnstoredSeconds", "limitShare")
-    lines = [columns, *(tuple(_cell(row.get(column)) for column in columns) for row in rows)]
+    lines = [columns, *((_name(row), *(_cell(row.get(column)) for column in columns[1:])) for row in rows)]
     widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
+
+
+def _name(row: Mapping[str, object]) -> str:
+    return f"{row['stream']} (retired)" if row.get("retired") else str(row["stream"])
 
 
 def _cell(value: object) -> str:

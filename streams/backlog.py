@@ -5,7 +5,8 @@ while the backlog is smaller than the limits. `share` says how near it is, by co
 gateway stops accepting well before 1, and also when the backlog can't be seen (`BacklogGuard`).
 """
 
-from collections.abc import Callable, Iterable
+import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,7 +24,8 @@ from shared.logs import Logger
 from shared.metrics import GatewayMetrics
 from shared.outcomes import PublishFailure
 from streams.connection import Connection
-from streams.subjects import COLLECTOR, Names
+from streams.partitions import Partition, Partitions
+from streams.subjects import COLLECTOR
 
 LARGEST_MESSAGE_BYTES: Final = 1024 * 1024
 SAMPLES: Final = 5
@@ -135,7 +137,7 @@ class _Published:
 
 
 class BacklogGuard:
-    """Watches the backlog of every source's stream and says whether more may be published.
+    """Watches the backlog of every stream that events go to and says whether more may be published.
 
     Closes when a stream's share reaches `close_at`, opens again below `open_at` (so it does not flap),
     and closes as well when it has not been able to see for MAX_BLIND_S. What is published between two
@@ -145,8 +147,7 @@ class BacklogGuard:
     def __init__(
         self,
         connection: Connection,
-        sources: Iterable[str],
-        names: Names,
+        partitions: Partitions,
         *,
         close_at: float,
         open_at: float,
@@ -155,8 +156,7 @@ class BacklogGuard:
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._connection = connection
-        self._sources = tuple(sources)
-        self._names = names
+        self._partitions = tuple(partitions)
         self._close_at = close_at
         self._open_at = open_at
         self._log = log
@@ -166,7 +166,7 @@ class BacklogGuard:
         self._full: frozenset[str] = frozenset()
         self._stop_at = (close_at + 1) / 2
         self._backlogs: dict[str, Backlog] = {}
-        self._since = {source: _Published() for source in self._sources}
+        self._since = {partition.stream: _Published() for partition in self._partitions}
 
     @property
     def reason(self) -> str | None:
@@ -176,54 +176,62 @@ class BacklogGuard:
         if (blind_s := self._clock() - self._seen_at) > MAX_BLIND_S:
             return f"the backlog could not be read for {blind_s:.0f} s"
         if self._full:
-            return f"the collectors are too far behind on {', '.join(sorted(self._full))}"
+            return f"the collectors are too far behind on {', '.join(self._labels(self._full))}"
         return None
 
-    def book(self, source: str, body_bytes: int) -> None:
+    def book(self, partition: Partition, body_bytes: int) -> None:
         """Count a message that is about to be published.
 
         Raises NotDurable where, with all that was published since the backlog was read, it could come near
         to evicting an unread one: a request that was let in before is then stopped in its middle.
         """
-        since = self._since[source]
+        stream = partition.stream
+        since = self._since[stream]
         since.add(1, body_bytes + MESSAGE_OVERHEAD_BYTES)
-        share = self._share(source)
+        share = self._share(stream)
         if share >= self._close_at:
-            self._close_for(self._full | {source})
+            self._close_for(self._full | {stream})
         if share >= self._stop_at:
             since.add(-1, -body_bytes - MESSAGE_OVERHEAD_BYTES)
-            raise NotDurable(PublishFailure.BACKLOG, f"the collectors are too far behind on {source}")
+            raise NotDurable(PublishFailure.BACKLOG, f"the collectors are too far behind on {partition.label}")
 
-    def _share(self, source: str) -> float:
+    def _share(self, stream: str) -> float:
         """The share as it was read, and what was published since: an upper bound for this gateway's part."""
-        backlog, since = self._backlogs.get(source), self._since[source]
+        backlog, since = self._backlogs.get(stream), self._since[stream]
         if backlog is None:
             return 0.0
         return backlog.share + max(since.messages / backlog.max_messages, since.bytes / backlog.max_bytes)
 
     async def look(self) -> None:
         """Read all backlogs once, and open or close. Never raises; a failed reading is logged."""
-        before = {source: (since.messages, since.bytes) for source, since in self._since.items()}
+        before = {stream: (since.messages, since.bytes) for stream, since in self._since.items()}
         try:
-            backlogs = {
-                source: await read_backlog(self._connection, self._names.stream(source)) for source in self._sources
-            }
+            found = await asyncio.gather(*(read_backlog(self._connection, stream) for stream in self._since))
         except Retryable as error:
             self._log.warning("backlog_unreadable", error=str(error))
             return
         self._seen_at = self._clock()
-        self._backlogs = backlogs
+        self._backlogs = dict(zip(self._since, found, strict=True))
         full = set()
-        for source, backlog in backlogs.items():
-            messages, held_bytes = before[source]
-            self._since[source].add(-messages, -held_bytes)  # these are in the reading
-            self._metrics.backlog_messages.labels(source).set(backlog.messages)
-            self._metrics.backlog_share.labels(source).set(backlog.share)
-            if backlog.share >= (self._open_at if source in self._full else self._close_at):
-                full.add(source)
+        for stream, backlog in self._backlogs.items():
+            messages, held_bytes = before[stream]
+            self._since[stream].add(-messages, -held_bytes)  # these are in the reading
+            if backlog.share >= (self._open_at if stream in self._full else self._close_at):
+                full.add(stream)
         self._close_for(frozenset(full))
+        self._measure()
+
+    def _measure(self) -> None:
+        """The backlog of a source is that of its streams together, its share that of the fullest."""
+        for source in {partition.source for partition in self._partitions}:
+            backlogs = [self._backlogs[one.stream] for one in self._partitions if one.source == source]
+            self._metrics.backlog_messages.labels(source).set(sum(backlog.messages for backlog in backlogs))
+            self._metrics.backlog_share.labels(source).set(max(backlog.share for backlog in backlogs))
 
     def _close_for(self, full: frozenset[str]) -> None:
         if full != self._full:
-            self._log.warning("backlog_guard_changed", closed_for=sorted(full))
+            self._log.warning("backlog_guard_changed", closed_for=self._labels(full))
         self._full = full
+
+    def _labels(self, streams: frozenset[str]) -> list[str]:
+        return [partition.label for partition in self._partitions if partition.stream in streams]

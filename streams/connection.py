@@ -52,6 +52,10 @@ class Connection:
         """The nats-py client; for use within streams/ only."""
         return self._client
 
+    def api(self, request: str) -> str:
+        """The subject of a request of the JetStream API, under the prefix that is set."""
+        return f"{self._settings.jetstream_prefix}.{request}"
+
     @property
     def jetstream(self) -> JetStreamContext:
         """The JetStream context; for use within streams/ only."""

@@ -117,14 +117,15 @@ class DeadLetterCommands:
 
     async def _replay(self, choice: Choice, *, dry_run: bool) -> None:
         publisher = Publisher(self._connection, self._publish, metrics=None)
+        partitions = self._names.all(REGISTRY.sources)
         revival = Revival(
             letters=self._letters,
             publisher=publisher,
             validator=EventValidator(REGISTRY, max_event_bytes=publisher.max_body_bytes - BRACKETS_BYTES),
-            names=self._names,
+            partitions=partitions,
             dry_run=dry_run,
         )
-        paces = [Pace(self._connection, self._names.stream(source), max_unstored=None) for source in REGISTRY.sources]
+        paces = [Pace(self._connection, partition.stream, max_unstored=None) for partition in partitions]
         span = await self._letters.span(choice)
         published: Counter[str] = Counter()
         done = kept = 0
@@ -139,7 +140,7 @@ class DeadLetterCommands:
                     kept += not revived.is_done
                     self._tell_refused(revived)
                 advance(chunk[-1].seq - span[0] + 1)
-        events = ", ".join(f"{self._names.stream(source)} {count}" for source, count in sorted(published.items()))
+        events = ", ".join(f"{stream} {count}" for stream, count in sorted(published.items()))
         verb = "would be published" if dry_run else "published"
         self._say(f"{_letters(done)} replayed{' (dry run)' if dry_run else ''}; events {verb}: {events or 'none'}")
         if kept:

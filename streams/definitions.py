@@ -18,8 +18,9 @@ from nats.js.api import (
     StreamConfig,
 )
 
+from streams.partitions import Partition
 from streams.settings import StreamSettings
-from streams.subjects import COLLECTOR, Names
+from streams.subjects import COLLECTOR
 
 DUPLICATE_WINDOW_S: Final = 120.0
 """NATS' default, stated: our last attempt to publish a message comes well within it of the first."""
@@ -32,10 +33,11 @@ CREATED_BY: Final = {"created-by": "floodgate"}
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """A stream, with its durable consumer where it has one."""
+    """A stream, with its durable consumer where it has one. One that is retired is kept, and never made anew."""
 
     stream: StreamConfig
     consumer: ConsumerConfig | None = None
+    is_retired: bool = False
 
     @property
     def name(self) -> str:
@@ -45,9 +47,9 @@ class Definition:
 
 def definitions(sources: Iterable[str], settings: StreamSettings) -> list[Definition]:
     """All that Floodgate needs of a JetStream server."""
-    names = Names(settings.prefix)
+    names = settings.names
     return [
-        *(_source(names, source, settings) for source in sources),
+        *(definition(partition, settings) for source in sources for partition in names.of(source)),
         Definition(
             _stream(
                 names.dead_letters_stream,
@@ -71,17 +73,18 @@ def definitions(sources: Iterable[str], settings: StreamSettings) -> list[Defini
     ]
 
 
-def _source(names: Names, source: str, settings: StreamSettings) -> Definition:
+def definition(partition: Partition, settings: StreamSettings, *, is_retired: bool = False) -> Definition:
+    """A stream of a source, with its consumer."""
     stream = _stream(
-        names.stream(source),
-        [names.events(source), names.grouped(source)],
-        f"Accepted events of {source}, in batches",
+        partition.stream,
+        [partition.events, partition.grouped],
+        f"Accepted events of {partition.label}, in batches",
         settings,
         max_msgs=settings.max_messages,
         max_bytes=settings.max_bytes,
         max_age=settings.max_age_ms / 1_000,
     )
-    return Definition(stream, consumer(settings))
+    return Definition(stream, consumer(settings), is_retired)
 
 
 def consumer(settings: StreamSettings) -> ConsumerConfig:

@@ -58,9 +58,14 @@ async def provision(connection: Connection, wanted: Sequence[Definition], *, dry
     applied: list[Applied] = []
     try:
         for definition in wanted:
-            applied.append(await _apply_stream(jetstream, definition.stream, dry_run=dry_run))
-            if definition.consumer is not None:
-                applied.append(await _apply_consumer(jetstream, definition.name, definition.consumer, dry_run=dry_run))
+            try:
+                applied.append(await _apply_stream(jetstream, definition, dry_run=dry_run))
+                if (consumer := definition.consumer) is not None:
+                    applied.append(await _apply_consumer(jetstream, definition.name, consumer, dry_run=dry_run))
+            except NotFoundError:
+                if not definition.is_retired:
+                    raise
+                # else somebody has deleted it, as one may
     except APIError as error:
         if error.err_code == _NO_ROOM:
             raise Fatal(
@@ -89,11 +94,13 @@ async def provision_until_done(
             await asyncio.sleep(wait_s)
 
 
-async def _apply_stream(jetstream: JetStreamContext, wanted: StreamConfig, *, dry_run: bool) -> Applied:
-    name = str(wanted.name)
+async def _apply_stream(jetstream: JetStreamContext, definition: Definition, *, dry_run: bool) -> Applied:
+    name, wanted = definition.name, definition.stream
     try:
         present = await jetstream.stream_info(name)
     except NotFoundError:
+        if definition.is_retired:
+            raise
         if not dry_run:
             await jetstream.add_stream(wanted)
         return Applied(name, Change.CREATED)

@@ -119,7 +119,7 @@ class StreamReader:
 
         With `erase` its bytes are written over on the disk, which takes several times as long.
         """
-        subject = f"$JS.API.STREAM.MSG.DELETE.{self.stream}"  # nats-py's delete_msg always erases
+        subject = self._connection.api(f"STREAM.MSG.DELETE.{self.stream}")  # nats-py's delete_msg always erases
         with self._asking():
             request = msgspec.json.encode({"seq": seq, "no_erase": not erase})
             answer = await self._connection.client.request(subject, request, timeout=API_TIMEOUT_S)

@@ -20,6 +20,8 @@ from nats.js.errors import APIError, NotFoundError
 from shared.errors import Retryable
 from shared.wire import CORRELATION_ID, MESSAGE_ID, ungroup
 from streams.connection import Connection
+from streams.partitions import Partition
+from streams.present import present
 from streams.publisher import Publisher
 from streams.subjects import COLLECTOR, Names
 
@@ -88,27 +90,28 @@ class Receipts:
         found: list[tuple[str, str]] = []
         for source in sources:
             try:
-                async for headers in self._unread_groups(source):
-                    found += [
-                        (part[MESSAGE_ID], source)
-                        for part in ungroup(headers) or [headers]
-                        if part.get(CORRELATION_ID) == correlation_id
-                    ]
+                for partition in await present(self._connection, self._names, source):
+                    async for headers in self._unread_groups(partition):
+                        found += [
+                            (part[MESSAGE_ID], source)
+                            for part in ungroup(headers) or [headers]
+                            if part.get(CORRELATION_ID) == correlation_id
+                        ]
             except (TimeoutError, APIError, nats.errors.Error, OSError) as error:
                 raise Retryable(f"unread messages of {source} can't be read: {error!r}") from error
         return found
 
-    async def _unread_groups(self, source: str) -> AsyncIterator[dict[str, str]]:
-        jetstream, stream = self._connection.jetstream, self._names.stream(source)
+    async def _unread_groups(self, partition: Partition) -> AsyncIterator[dict[str, str]]:
+        jetstream, stream = self._connection.jetstream, partition.stream
         floor = (await jetstream.consumer_info(stream, COLLECTOR)).ack_floor
         sequence = (floor.stream_seq if floor else 0) + 1
         for _ in range(MAX_GROUPS):
             try:
                 message = await jetstream.get_msg(
-                    stream, seq=sequence, subject=self._names.grouped(source), next=True, direct=True
+                    stream, seq=sequence, subject=partition.grouped, next=True, direct=True
                 )
             except NotFoundError:
                 return
             yield message.headers or {}
             sequence = (message.seq or 0) + 1
-        raise Retryable(f"more than {MAX_GROUPS} groups of single events of {source} are unread")
+        raise Retryable(f"more than {MAX_GROUPS} groups of single events of {partition.label} are unread")

@@ -22,8 +22,8 @@ from shared.events import EventValidator, Rejection
 from shared.wire import MessageHeaders, encode_body
 from streams.message_ids import revival_id
 from streams.parked import ParkedLetter, ParkedLetters
+from streams.partitions import Partition, Partitions
 from streams.publisher import Publisher
-from streams.subjects import Names
 
 CHUNK_EVENTS: Final = 128
 """Events of one dead letter on their way at once."""
@@ -36,7 +36,7 @@ _decode_slices: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 @dataclass(slots=True)
 class Revived:
-    """What became of a dead letter: how many of its events are in their stream now, by source, and what is not.
+    """What became of a dead letter: how many of its events are in their stream now, by stream, and what is not.
 
     `problems` is capped, `refused` is not.
     """
@@ -74,13 +74,13 @@ class Revival:
         letters: ParkedLetters,
         publisher: Publisher,
         validator: EventValidator,
-        names: Names,
+        partitions: Partitions,
         dry_run: bool = False,
     ) -> None:
         self._letters = letters
         self._publisher = publisher
         self._validator = validator
-        self._names = names
+        self._partitions = partitions
         self._dry_run = dry_run
 
     async def revive(self, letter: ParkedLetter) -> Revived:
@@ -89,9 +89,9 @@ class Revival:
         events = self._events(revived)
         while chunk := list(self._valid(events, revived, CHUNK_EVENTS)):
             if not self._dry_run:
-                await asyncio.gather(*(self._publish(letter, event, source) for event, source in chunk))
-            for _, source in chunk:
-                revived.published[source] = revived.published.get(source, 0) + 1
+                await asyncio.gather(*(self._publish(letter, event, to) for event, to in chunk))
+            for _, to in chunk:
+                revived.published[to.stream] = revived.published.get(to.stream, 0) + 1
         if revived.is_done and not self._dry_run:
             await self._letters.remove(letter, erase=False)  # its events live on
         return revived
@@ -119,8 +119,8 @@ class Revival:
         for index, event in enumerate(slices):
             yield _Event(index, bytes(event), correlation_ids[index if len(correlation_ids) > 1 else 0])
 
-    def _valid(self, events: Iterator[_Event], revived: Revived, most: int) -> Iterator[tuple[_Event, str]]:
-        """The next ones that are valid, with their source; the others are refused."""
+    def _valid(self, events: Iterator[_Event], revived: Revived, most: int) -> Iterator[tuple[_Event, Partition]]:
+        """The next ones that are valid, with where they go; the others are refused."""
         taken = 0
         for event in events:
             verdict = self._validator.validate(event.body)
@@ -129,19 +129,19 @@ class Revival:
                 place = f"event {event.index}: " if revived.letter.is_message else ""
                 revived.refuse(f"{place}{problem.field + ': ' if problem.field else ''}{problem.message}")
                 continue
-            yield event, verdict
+            yield event, self._partitions.of(verdict)
             taken += 1
             if taken == most:
                 return
 
-    async def _publish(self, letter: ParkedLetter, event: _Event, source: str) -> None:
+    async def _publish(self, letter: ParkedLetter, event: _Event, to: Partition) -> None:
         headers = MessageHeaders(
             message_id=revival_id(letter.origin_id, event.index),
             correlation_id=event.correlation_id,
             events=1,
             received_at=_received_at(letter),
         )
-        await self._publisher.publish(self._names.events(source), encode_body([event.body]), headers.encode())
+        await self._publisher.publish(to.events, encode_body([event.body]), headers.encode())
 
 
 def _received_at(letter: ParkedLetter) -> datetime:

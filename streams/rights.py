@@ -1,4 +1,4 @@
-"""Who may publish and subscribe to what: one user a role, as the server's configuration names them.
+"""Who may publish and subscribe to what: one account and user a role, as the server's configuration names them.
 
 Invariant: a role may do what its program does and no more. The gateway can't take a message from a collector
 or remove one; a collector touches its own source's stream, and can't publish an event. Replies come to inboxes
@@ -20,6 +20,8 @@ HOME: Final = "FLOODGATE"
 
 API_PREFIX: Final = "JS.API"
 """NATS_JETSTREAM_PREFIX of these programs."""
+
+_STREAM_NAMES: Final = "$JS.API.STREAM.NAMES"
 
 GATEWAY: Final = "floodgate-gateway"
 ADMIN: Final = "floodgate-streams"
@@ -51,7 +53,7 @@ class Role:
 
 
 def roles(sources: Iterable[str], names: Names) -> list[Role]:
-    """All that a server with Floodgate's streams has to know."""
+    """All that a server with Floodgate's streams has to know. Streams that PARTITIONS no longer counts are in none."""
     sources = tuple(sources)
     return [_gateway(sources, names), *(_collector(source, names) for source in sources), _admin(sources, names)]
 
@@ -75,32 +77,28 @@ def config(wanted: Iterable[Role]) -> str:
 
 def _gateway(sources: Sequence[str], names: Names) -> Role:
     """Events and receipts in; looks at how far the collectors are, and at what is unread and how old it is."""
-    publish = [names.receipts(), *_read(names.receipts_stream)]
-    for source in sources:
-        publish += [names.events(source), names.grouped(source), *_backlog(names.stream(source))]
+    publish = [names.receipts(), *_read(names.receipts_stream), _STREAM_NAMES]
+    for partition in names.all(sources):
+        publish += [partition.events, partition.grouped, *_backlog(partition.stream)]
     return Role(GATEWAY, publish, _inbox(GATEWAY))
 
 
 def _collector(source: str, names: Names) -> Role:
     """Takes and settles what is in its stream, parks what can't be stored."""
-    stream, name = names.stream(source), collector(source)
-    return Role(
-        name,
-        [
-            f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{COLLECTOR}",
-            f"$JS.ACK.{stream}.{COLLECTOR}.>",
-            names.dead_letters(source),
-            *_backlog(stream),
-        ],
-        [*_inbox(name), f"$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.{stream}.{COLLECTOR}"],
-    )
+    name = collector(source)
+    publish, subscribe = [names.dead_letters(source), _STREAM_NAMES], _inbox(name)
+    for stream in (partition.stream for partition in names.of(source)):
+        publish += [f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{COLLECTOR}", f"$JS.ACK.{stream}.{COLLECTOR}.>"]
+        publish += _backlog(stream)
+        subscribe += [f"$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.{stream}.{COLLECTOR}"]
+    return Role(name, publish, subscribe)
 
 
 def _admin(sources: Iterable[str], names: Names) -> Role:
     """`python -m streams`: provisions, and puts events through again. For people, and the job of a release."""
     return Role(
         ADMIN,
-        ["$JS.API.>", *(subject for source in sources for subject in (names.events(source), names.grouped(source)))],
+        ["$JS.API.>", *(subject for one in names.all(sources) for subject in (one.events, one.grouped))],
         _inbox(ADMIN),
     )
 

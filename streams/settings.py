@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from shared.settings import MILLISECONDS, Count, Milliseconds, Settings
 from streams.nkeys import UserKey, read_creds
+from streams.subjects import MAX_PARTITIONS, Names
 
 
 class NatsSettings(Settings):
@@ -173,16 +174,26 @@ class StreamSettings(Settings):
         description="Before every stream's name and, in lower case, every subject; for systems that share a server",
         json_schema_extra={"takes": "up to 32 of A-Z, 0-9 and _"},
     )
+    partitions: int = Field(
+        1,
+        ge=1,
+        le=MAX_PARTITIONS,
+        alias="PARTITIONS",
+        description="Streams that each source's events are spread over, by event id; see docs/scaling.md before "
+        "changing it",
+    )
     replicas: int = Field(1, ge=1, le=5, alias="STREAM_REPLICAS", description="Copies of each stream in a cluster")
     max_messages: Count = Field(
-        10_000_000, alias="STREAM_MAX_MESSAGES", description="Messages that a source's stream keeps"
+        10_000_000, alias="STREAM_MAX_MESSAGES", description="Messages that each stream of a source keeps"
     )
-    max_bytes: Count = Field(10 * 1024**3, alias="STREAM_MAX_BYTES", description="Bytes that a source's stream keeps")
+    max_bytes: Count = Field(
+        10 * 1024**3, alias="STREAM_MAX_BYTES", description="Bytes that each stream of a source keeps"
+    )
     max_age_ms: Annotated[int, MILLISECONDS] = Field(
         7 * 86_400_000,
         ge=1_000,
         alias="STREAM_MAX_AGE",
-        description="How long a source's stream keeps a message",
+        description="How long a stream of a source keeps a message",
     )
     ack_wait_ms: Milliseconds = Field(
         30_000,
@@ -192,11 +203,16 @@ class StreamSettings(Settings):
     max_ack_pending: Count = Field(
         4_000,
         alias="CONSUMER_MAX_ACK_PENDING",
-        description="Messages of one source delivered and not yet acknowledged, over all its collectors",
+        description="Messages of one stream delivered and not yet acknowledged, over all its collectors",
     )
     provision: bool = Field(
         True, alias="PROVISION_ON_START", description="Create and update streams and consumers at start"
     )
+
+    @property
+    def names(self) -> Names:
+        """The names of the streams."""
+        return Names(self.prefix, self.partitions)
 
 
 class PublishSettings(Settings):

@@ -16,6 +16,7 @@ from loadtest.generator import Plan, batches
 from shared.events import REGISTRY, EventValidator, Rejection
 from shared.wire import MessageHeaders
 from streams.settings import PublishSettings
+from streams.subjects import Names
 
 MAX_EVENT_BYTES: Final = 1024 * 1024
 _MAX_BODY_BYTES: Final = 1_000_000
@@ -45,6 +46,7 @@ class Materials:
 def make(events: int, *, body_events: int, seed: int) -> Materials:
     """All valid, both platforms. Blocks for about 10 µs an event."""
     validator = EventValidator(max_event_bytes=MAX_EVENT_BYTES)
+    partitions = Names().all(REGISTRY.sources)
     bodies: list[bytes] = []
     messages: list[Message] = []
     for batch in batches(Plan(total=events, batch=body_events, seed=seed)):
@@ -53,10 +55,10 @@ def make(events: int, *, body_events: int, seed: int) -> Materials:
         full = []
         for index, text in enumerate(batch.events):
             event = text.encode()
-            source = validator.validate(event)
-            if isinstance(source, Rejection):
-                raise ValueError(f"the generator made an invalid event: {source}")  # noqa: TRY004 - of its value
-            full.append(batcher.add(source, index, event))
+            verdict = validator.validate(event)
+            if isinstance(verdict, Rejection):
+                raise ValueError(f"the generator made an invalid event: {verdict}")  # noqa: TRY004 - of its value
+            full.append(batcher.add(partitions.of(verdict), index, event))
         for made in [one for one in full if one is not None] + list(batcher.rest()):
             headers = MessageHeaders(
                 message_id=f"bench-{seed}-{len(messages)}",

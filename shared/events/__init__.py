@@ -2,7 +2,7 @@
 
 from shared.events.platform import DemographicsPaths, Envelope, Platform, RevenuePaths
 from shared.events.registry import REGISTRY, Registry
-from shared.events.validation import EventValidator, Problem, Rejection
+from shared.events.validation import EventValidator, Problem, Rejection, Valid
 
 SOURCES = REGISTRY.sources
 
@@ -17,4 +17,5 @@ __all__ = [
     "Registry",
     "Rejection",
     "RevenuePaths",
+    "Valid",
 ]

@@ -35,7 +35,9 @@ _FIRST_YEAR: Final = EARLIEST.year + 1  # whatever the offset
 _LAST_YEAR: Final = LATEST.year - 2
 
 
-class _Envelope(msgspec.Struct, rename="camel", gc=False):
+class QuickEnvelope(msgspec.Struct, rename="camel", gc=False):
+    """What every event has, as far as the quick look reads it."""
+
     event_id: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_IDENTIFIER_CHARS)]
     timestamp: Annotated[datetime, msgspec.Meta(tz=True)]
     source: str
@@ -48,8 +50,8 @@ class _Unknown(Exception):
     """A model has something whose quick form is not known."""
 
 
-QuickLook = Callable[[bytes], str | None]
-"""Takes an event's bytes; its source where it is valid for certain, else None."""
+QuickLook = Callable[[bytes], QuickEnvelope | None]
+"""Takes an event's bytes; its envelope where it is valid for certain, else None."""
 
 
 def quick_look(registry: Registry, *, max_nesting: int = MAX_NESTING, max_event_bytes: int = 2**31) -> QuickLook:
@@ -62,9 +64,9 @@ def quick_look(registry: Registry, *, max_nesting: int = MAX_NESTING, max_event_
     for platform in registry:
         for model in platform.models:
             shapes |= _shapes(model)
-    decode = msgspec.json.Decoder(_Envelope).decode
+    decode = msgspec.json.Decoder(QuickEnvelope).decode
 
-    def look(event: bytes) -> str | None:
+    def look(event: bytes) -> QuickEnvelope | None:
         try:
             if not event.isascii():
                 event.decode()  # msgspec does not look at the encoding of what it skips
@@ -75,11 +77,10 @@ def quick_look(registry: Registry, *, max_nesting: int = MAX_NESTING, max_event_
             ):
                 return None
             envelope = decode(event)
-            source = envelope.source
-            shapes[source, envelope.funnel_stage, envelope.event_type](envelope.data)
+            shapes[envelope.source, envelope.funnel_stage, envelope.event_type](envelope.data)
         except (msgspec.DecodeError, KeyError, UnicodeDecodeError):
             return None
-        return source if _FIRST_YEAR <= envelope.timestamp.year <= _LAST_YEAR else None
+        return envelope if _FIRST_YEAR <= envelope.timestamp.year <= _LAST_YEAR else None
 
     return look
 
@@ -88,7 +89,7 @@ def _shapes(model: type[Envelope]) -> dict[tuple[str, str, str], Callable[[msgsp
     """The decoder of `data` for each kind of event of a model; {} where it has no quick form."""
     hints = get_type_hints(model, include_extras=True)
     try:
-        if set(hints) - {"model_config"} != {*_Envelope.__struct_fields__} or _has_validators(model):
+        if set(hints) - {"model_config"} != {*QuickEnvelope.__struct_fields__} or _has_validators(model):
             return {}
         decode = msgspec.json.Decoder(_quick(hints["data"])).decode
     except _Unknown:

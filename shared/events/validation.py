@@ -1,4 +1,4 @@
-"""One event's bytes in, its source or the reasons against it out.
+"""One event's bytes in, its source and id or the reasons against it out.
 
 Invariant: a slice that is accepted here is well-formed JSON that PostgreSQL can store whole, known keys
 and unknown ones, so nothing that passed can be refused further down. Nothing is kept: the objects built
@@ -11,7 +11,7 @@ and lets what is valid at a quick look (`shared.events.quick`) pass without aski
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Protocol
 
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, from_json
@@ -52,6 +52,18 @@ class Problem:
     code: str
     field: str
     message: str
+
+
+class Valid(Protocol):
+    """What the gateway needs to know of a valid event. It holds on to the event's bytes: drop it soon."""
+
+    @property
+    def source(self) -> str:
+        """The platform it comes from."""
+
+    @property
+    def event_id(self) -> str:
+        """The platform's id of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +110,15 @@ class EventValidator:
         platforms = [_tagged(platform.models, "funnel_stage") for platform in registry]
         self._validate_json = TypeAdapter[Any](_tagged(platforms, "source")).validator.validate_json
 
-    def validate(self, event: bytes) -> str | Rejection:
-        """The event's source, or why it is refused. `event` is the JSON text of one event, as received."""
+    def validate(self, event: bytes) -> Valid | Rejection:
+        """The event's source and id, or why it is refused. `event` is the JSON text of one event, as received."""
         if len(event) > self._max_event_bytes:
             message = f"Event has {len(event)} bytes; {self._max_event_bytes} is the most that one may have"
             return self._reject(event, Problem("too_large", "", message))
-        if (source := self._quick_look(event)) is not None:
-            return source
+        if (envelope := self._quick_look(event)) is not None:
+            return envelope
         try:
-            accepted = self._validate_json(event)
+            accepted: Valid = self._validate_json(event)
         except ValidationError as error:
             problems = error.errors(include_url=False, include_context=True, include_input=False)
             return self._reject(event, *(self._problem(problem) for problem in problems))
@@ -116,7 +128,7 @@ class EventValidator:
             return self._reject(event, Problem("json_invalid", "", f"Invalid JSON: {error}"))
         if (problem := self._over_limit(event, parsed) or _nul(event, parsed)) is not None:
             return self._reject(event, problem)
-        return str(accepted.source)
+        return accepted
 
     def forbid(self, event: bytes) -> Rejection:
         """Why a valid event is refused all the same: its sender may not send its source."""

@@ -32,6 +32,7 @@ from shared.events import (
     Registry,
     Rejection,
     RevenuePaths,
+    Valid,
 )  # fmt: skip
 from shared.events.types import Identifier, Model
 from shared.lifecycle import Shutdown
@@ -174,7 +175,9 @@ def test_there_is_a_valid_example_of_each_platform_and_stage() -> None:
             (stage,) = model.model_fields["funnel_stage"].annotation.__args__  # type: ignore[union-attr]  # a Literal
             event = examples[f"{platform.source}-{stage}"]["value"]
             assert (event["source"], event["funnelStage"]) == (platform.source, stage)
-            assert VALIDATOR.validate(json.dumps(event).encode()) == platform.source
+            verdict = VALIDATOR.validate(json.dumps(event).encode())
+            assert isinstance(verdict, Valid)
+            assert verdict.source == platform.source
             assert event in DOCUMENT["components"]["schemas"][f"{platform.source}.{model.__name__}"]["examples"]
     for content in DOCUMENT["paths"]["/webhook/events/bulk"]["post"]["requestBody"]["content"].values():
         for example in content["examples"].values():

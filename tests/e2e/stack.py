@@ -132,10 +132,10 @@ class Stack:
 
 
 @asynccontextmanager
-async def stack(data_dir: Path, *, folder: Path = ROOT) -> AsyncIterator[Stack]:
+async def stack(data_dir: Path, *, folder: Path = ROOT, **settings: str) -> AsyncIterator[Stack]:
     """The stack of the sources in `folder`, ready; it has ended after the block."""
     output = data_dir.with_name(f"{data_dir.name}.log")
-    environment = {"DATA_DIR": str(data_dir), "PORT": str(free_port())}
+    environment = {"DATA_DIR": str(data_dir), "PORT": str(free_port()), **settings}
     with output.open("ab") as log:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "deploy.local", "run", cwd=folder, env=_environment(environment),

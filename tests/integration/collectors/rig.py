@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -26,10 +26,10 @@ from shared.tracing import NO_TRACER, Tracer
 from streams.backlog import read_backlog
 from streams.connection import Connection
 from streams.definitions import definitions
+from streams.present import present
 from streams.provision import provision
 from streams.receipts import RequestRecord
 from streams.settings import NatsSettings, PublishSettings, StreamSettings
-from streams.subjects import Names
 from tests.unit.collectors.samples import encoded, headers
 
 DEADLINE_S = 20.0
@@ -93,12 +93,16 @@ class Running:
 class Rig:
     """Streams, tables, and what is in them."""
 
-    def __init__(self, nats_url: str, database_url: str, *, ack_wait_ms: int = 30_000) -> None:
-        self._ack_wait_ms = ack_wait_ms
+    def __init__(
+        self, nats_url: str, database_url: str, *, ack_wait_ms: int = 30_000, partitions: int | None = None
+    ) -> None:
+        self._stream_settings: dict[str, int] = {"ack_wait_ms": ack_wait_ms}
+        if partitions is not None:  # as many streams as these share the server's room
+            self._stream_settings |= {"partitions": partitions, "max_bytes": 16 * 1024**2}
         self.nats_url = nats_url
         self.database_url = database_url
         self.prefix = f"T{uuid.uuid4().hex[:12].upper()}_"
-        self.names = Names(self.prefix)
+        self.names = self.streams().names
         self.stream = self.names.stream(SOURCE)
         self.connection = Connection(self.nats(), name="test", log=quiet(), metrics=RoleMetrics("test"))
         self._sent = 0
@@ -112,8 +116,12 @@ class Rig:
     async def close(self) -> None:
         """Take the streams away again; the database goes with its fixture."""
         if self.connection.is_connected:
-            for definition in definitions(REGISTRY.sources, self.streams()):
-                await self.connection.jetstream.delete_stream(definition.name)
+            names = {definition.name for definition in definitions(REGISTRY.sources, self.streams())}
+            for source in REGISTRY.sources:
+                names |= {partition.stream for partition in await present(self.connection, self.names, source)}
+            for name in names:
+                with suppress(NotFoundError):  # a test may have deleted it
+                    await self.connection.jetstream.delete_stream(name)
         await self.connection.close()
 
     def nats(self) -> NatsSettings:
@@ -123,7 +131,13 @@ class Rig:
         return DatabaseSettings(url=self.database_url, **values)
 
     def streams(self, **values: Any) -> StreamSettings:
-        return StreamSettings(prefix=self.prefix, ack_wait_ms=self._ack_wait_ms, **values)
+        return StreamSettings(prefix=self.prefix, **(self._stream_settings | values))
+
+    async def repartition(self, partitions: int) -> None:
+        """From now on each source has so many streams."""
+        self._stream_settings["partitions"] = partitions
+        self.names = self.streams().names
+        await provision(self.connection, definitions(REGISTRY.sources, self.streams()))
 
     def settings(self, *, database: DatabaseSettings | None = None, **collector: Any) -> AllSettings:
         quick: dict[str, Any] = {"ops_port": 0, "flush_age_ms": 20, "retry_wait_ms": 20, "shutdown_grace_ms": 5_000}
@@ -139,7 +153,7 @@ class Rig:
         """What a collector that runs as a process needs."""
         return {
             "NATS_URL": self.nats_url, "DATABASE_URL": self.database_url, "STREAM_PREFIX": self.prefix,
-            "CONSUMER_ACK_WAIT": str(self._ack_wait_ms), "OPS_PORT": "0",
+            "CONSUMER_ACK_WAIT": str(self._stream_settings["ack_wait_ms"]), "OPS_PORT": "0",
             "FLUSH_AGE": "20", "STORE_RETRY_WAIT": "20", "NATS_RECONNECT_WAIT": "50", **values,
         }  # fmt: skip
 
@@ -155,10 +169,9 @@ class Rig:
     ) -> AsyncIterator[Running]:
         """A collector at work, until the block ends."""
         shutdown, metrics = Shutdown(), CollectorMetrics()
-        collector = Collector(
-            source, self.settings(database=database, **settings),
-            registry=REGISTRY, shutdown=shutdown, log=log or quiet(), metrics=metrics, tracer=tracer,
-        )  # fmt: skip
+        collector = self.make_collector(
+            source, shutdown, metrics, database=database, tracer=tracer, log=log, **settings
+        )
         running = Running(collector, shutdown, metrics, asyncio.create_task(collector.run()))
         try:
             yield running
@@ -169,23 +182,46 @@ class Rig:
         if not running.task.cancelled():
             running.task.exception()  # whoever expects one has looked at it
 
+    def make_collector(
+        self,
+        source: str = SOURCE,
+        shutdown: Shutdown | None = None,
+        metrics: CollectorMetrics | None = None,
+        *,
+        database: DatabaseSettings | None = None,
+        tracer: Tracer = NO_TRACER,
+        log: Logger | None = None,
+        **settings: Any,
+    ) -> Collector:
+        """A collector that is not at work yet."""
+        return Collector(
+            source, self.settings(database=database, **settings), registry=REGISTRY,
+            shutdown=shutdown or Shutdown(), log=log or quiet(), metrics=metrics or CollectorMetrics(), tracer=tracer,
+        )  # fmt: skip
+
     async def send(
-        self, events: Sequence[dict[str, Any] | bytes], message_id: str | None = None, *, correlation_id: str = "c-1"
+        self,
+        events: Sequence[dict[str, Any] | bytes],
+        message_id: str | None = None,
+        *,
+        correlation_id: str = "c-1",
+        to: str | None = None,
     ) -> str:
         """Publish a message of these events; its id."""
         self._sent += 1
         message_id = message_id or f"{correlation_id}-{self._sent}"
         about = headers(message_id, correlation_id=correlation_id, events=len(events))
-        await self.send_raw(encoded(*events), about.encode())
+        await self.send_raw(encoded(*events), about.encode(), to=to)
         return message_id
 
-    async def send_raw(self, body: bytes, about: dict[str, str] | None) -> None:
-        """Publish anything."""
-        await self.connection.jetstream.publish(self.names.events(SOURCE), body, headers=about)
+    async def send_raw(self, body: bytes, about: dict[str, str] | None, *, to: str | None = None) -> None:
+        """Publish anything; to the source's one stream, or to a subject."""
+        await self.connection.jetstream.publish(to or self.names.events(SOURCE), body, headers=about)
 
     async def unsettled(self) -> int:
-        """Messages that are not acknowledged or terminated yet."""
-        return (await read_backlog(self.connection, self.stream)).messages
+        """Messages that are not acknowledged or terminated yet, in all streams of the source."""
+        streams = await present(self.connection, self.names, SOURCE)
+        return sum([(await read_backlog(self.connection, one.stream)).messages for one in streams])
 
     async def all_settled(self, *, within_s: float = DEADLINE_S) -> None:
         """Wait until every message is."""
@@ -254,10 +290,12 @@ class Rig:
 
 
 @asynccontextmanager
-async def rig(nats_url: str, database_url: str, *, ack_wait_ms: int = 30_000) -> AsyncIterator[Rig]:
+async def rig(
+    nats_url: str, database_url: str, *, ack_wait_ms: int = 30_000, partitions: int | None = None
+) -> AsyncIterator[Rig]:
     """A rig, made and taken away."""
     async with AsyncExitStack() as stack:
-        made = Rig(nats_url, database_url, ack_wait_ms=ack_wait_ms)
+        made = Rig(nats_url, database_url, ack_wait_ms=ack_wait_ms, partitions=partitions)
         await made.open()
         stack.push_async_callback(made.close)
         yield made

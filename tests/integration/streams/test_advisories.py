@@ -75,7 +75,7 @@ async def test_a_message_that_reached_a_limit_is_a_dead_letter_its_receipt_is_co
         async with collecting.collector() as running, collecting.collector() as other:
             for one in (running, other):
                 await until(one.is_started)
-                await one.collector._exhausted_deliveries.listening.wait()
+                await one.collector._exhausted_deliveries[0].listening.wait()
             await limit_deliveries(collecting, 2, ack_wait_s=0.2)
 
             async def parked() -> bool:

@@ -134,16 +134,16 @@ class TestBytes:
         assert (await read_backlog(connection, names.stream(SOURCE))).share >= 0.5
 
     async def test_what_is_published_after_a_reading_counts_before_the_next_one(
-        self, connection: Connection, guarding: Guarding
+        self, connection: Connection, guarding: Guarding, names: Names
     ) -> None:
         watched = guarding(connection, Clock())
         await watched.look()
         for _ in range(8):  # 84 of 100 KB: no new request from 80 % on
             assert watched.reason is None
-            watched.book(SOURCE, 10_000)
+            watched.book(names.of(SOURCE)[0], 10_000)
         assert watched.reason is not None
         with pytest.raises(NotDurable, match="too far behind on facebook"):  # and no more of those inside from 90 %
-            watched.book(SOURCE, 10_000)
+            watched.book(names.of(SOURCE)[0], 10_000)
 
         await watched.look()  # nothing of it is in the stream
 
@@ -191,7 +191,7 @@ def guarding(names: Names, log: Logger, metrics: GatewayMetrics) -> Guarding:
 
     def make(connection: Connection, clock: Clock) -> BacklogGuard:
         return BacklogGuard(
-            connection, [SOURCE], names, close_at=0.8, open_at=0.5, log=log, metrics=metrics, clock=clock
+            connection, names.all([SOURCE]), close_at=0.8, open_at=0.5, log=log, metrics=metrics, clock=clock
         )
 
     return make

@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.batching import Batch, Batcher
+from streams.partitions import Partition
+from streams.subjects import Names
 
 _events = st.lists(
     st.tuples(
@@ -16,9 +18,14 @@ _events = st.lists(
 )
 
 
+def to(source: str) -> Partition:
+    """The one stream of a source."""
+    return Names().of(source)[0]
+
+
 def _batches(events: list[tuple[str, bytes]], *, max_events: int, max_body_bytes: int) -> list[Batch]:
     batcher = Batcher(max_events=max_events, max_body_bytes=max_body_bytes)
-    full = [batch for index, (source, event) in enumerate(events) if (batch := batcher.add(source, index, event))]
+    full = [batch for index, (source, event) in enumerate(events) if (batch := batcher.add(to(source), index, event))]
     return [*full, *batcher.rest()]
 
 
@@ -51,8 +58,8 @@ def test_the_same_events_make_the_same_messages() -> None:
 
 def test_a_full_message_is_given_out_with_the_event_that_fills_it() -> None:
     batcher = Batcher(max_events=2, max_body_bytes=1_000)
-    assert batcher.add("facebook", 0, b"0") is None
-    full = batcher.add("facebook", 1, b"1")
+    assert batcher.add(to("facebook"), 0, b"0") is None
+    full = batcher.add(to("facebook"), 1, b"1")
     assert full is not None
     assert full.body() == b"[0,1]"
     assert list(batcher.rest()) == []
@@ -60,9 +67,9 @@ def test_a_full_message_is_given_out_with_the_event_that_fills_it() -> None:
 
 def test_an_event_without_room_starts_the_next_message() -> None:
     batcher = Batcher(max_events=100, max_body_bytes=10)
-    assert batcher.add("facebook", 0, b"1234") is None
-    assert batcher.add("facebook", 1, b"567") is None  # [1234,567] is ten bytes
-    full = batcher.add("facebook", 2, b"8")
+    assert batcher.add(to("facebook"), 0, b"1234") is None
+    assert batcher.add(to("facebook"), 1, b"567") is None  # [1234,567] is ten bytes
+    full = batcher.add(to("facebook"), 2, b"8")
     assert full is not None
     assert full.body() == b"[1234,567]"
     assert [batch.body() for batch in batcher.rest()] == [b"[8]"]

@@ -1,0 +1,1 @@
+"""Sizes an installation from what was measured: `python -m loadtest plan`."""
