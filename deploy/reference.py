@@ -17,8 +17,9 @@ from collectors.settings import CollectorSettings, DatabaseSettings
 from deploy.local.settings import LocalSettings
 from gateway.settings import GatewaySettings
 from shared.events import SOURCES
+from shared.events.validation import UNKNOWN_SOURCE
 from shared.metrics import CollectorMetrics, GatewayMetrics, RoleMetrics
-from shared.outcomes import DeadLetterReason, Outcome, PublishFailure, RefuseReason, RejectReason
+from shared.outcomes import DeadLetterReason, FlushResult, Outcome, PublishFailure, RefuseReason, RejectReason
 from shared.settings import LogSettings, Settings, Unit, is_secret, takes
 from streams.settings import NatsSettings, PublishSettings, StreamSettings
 
@@ -54,11 +55,14 @@ SECTIONS: Final = (
 )
 
 LABEL_VALUES: Final[Mapping[str, str]] = {
-    "source": " ".join(f"`{source}`" for source in SOURCES),
+    "source": " ".join(f"`{source}`" for source in SOURCES)
+    + f"; `{UNKNOWN_SOURCE}` too for events that are refused and name none",
     "route": "the webhook routes as they are written in the API; `none` for any other",
     "status": "HTTP status codes",
     "outcome": " ".join(f"`{outcome}`" for outcome in Outcome),
-    "result": "`stored` `isolated` `retried`",
+    "result": " ".join(f"`{result}`" for result in FlushResult),
+    "stream": "the names of our streams",
+    "sender": "the names in the list of senders",
 }
 REASONS: Final = {
     "gateway_events_rejected_total": RejectReason,
@@ -112,7 +116,7 @@ def metrics_page() -> str:
         "Prometheus reads them from `GET /metrics`: on the gateway's own port, and on each collector's ops port. "
         "A histogram `x` is there as `x_bucket`, `x_sum` and `x_count`.\n",
         "Every label takes its values from a closed list, so the number of series is bounded, whatever is sent. "
-        "A source is there from its first event on.\n",
+        "Counters are there from the start, at zero.\n",
         "## Both\n",
         "Beside these, the Python client adds `process_*` (CPU, memory, open files, start time) and `python_info`.\n",
         _table(header, (_row(metric) for metric in _metrics(RoleMetrics("any")))),

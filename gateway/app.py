@@ -20,6 +20,7 @@ from gateway.handlers import WebhookHandlers
 from gateway.intake import Intake
 from gateway.receipts import ReceiptReader
 from gateway.settings import GatewaySettings
+from shared import loop_lag
 from shared.errors import Fatal
 from shared.events import EventValidator, Registry
 from shared.lifecycle import Shutdown, first_of, repeat, settle_memory
@@ -67,6 +68,7 @@ class Gateway:
         self._shutdown = shutdown
         self._log = log
         self._metrics = metrics
+        metrics.start_at_zero(registry.sources)
         self._provisioned = False
         self.listening = asyncio.Event()
         self.url = ""
@@ -127,7 +129,7 @@ class Gateway:
         await runner.setup()
         try:
             await self._listen(runner)
-            await first_of(self._stay_connected(), self._drained())
+            await first_of(self._stay_connected(), self._drained(), loop_lag.watch(self._metrics))
         finally:
             await runner.cleanup()
             await self._reader.close()

@@ -161,6 +161,7 @@ class Intake:
         if isinstance(verdict, Rejection):
             self._reject(accepted, 0, verdict)
             return accepted
+        self._metrics.events_accepted.labels(verdict).inc()
         try:
             await self._group_commit.take(verdict, event, origin.correlation_id, origin.received_at, origin.traceparent)
         except NotDurable as error:
@@ -169,6 +170,7 @@ class Intake:
         else:
             accepted.processed[verdict] += 1
             self._metrics.events_processed.labels(verdict).inc()
+            self._metrics.last_event.labels(verdict).set_to_current_time()
         return accepted
 
     def _reject(self, accepted: Accepted, index: int, rejection: Rejection) -> None:
@@ -187,6 +189,11 @@ class Intake:
         self._guard.book(batch.source, batch.body_bytes)
         await self._publisher.publish(self._names.events(batch.source), batch.body(), headers.encode())
         self._metrics.events_processed.labels(batch.source).inc(len(batch.events))
+        self._metrics.last_event.labels(batch.source).set_to_current_time()
+
+    def count_accepted(self, batch: Batch) -> None:
+        """Move the metric of events that are valid."""
+        self._metrics.events_accepted.labels(batch.source).inc(len(batch.events))
 
     def count_undurable(self, batch: Batch, failure: PublishFailure) -> None:
         """Move the metric of events that could not be made durable."""
@@ -227,6 +234,7 @@ class _Sending:
         """Send a batch without waiting for it."""
         ordinal = self._messages[batch.source]
         self._messages[batch.source] += 1
+        self._intake.count_accepted(batch)
         message_id = f"{self._origin.request_id}-{batch.source}-{ordinal}"
         task = asyncio.create_task(self._send(batch, message_id))
         self._tasks.add(task)

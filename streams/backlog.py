@@ -167,6 +167,7 @@ class BacklogGuard:
         self._stop_at = (close_at + 1) / 2
         self._backlogs: dict[str, Backlog] = {}
         self._since = {source: _Published() for source in self._sources}
+        self._show()
 
     @property
     def reason(self) -> str | None:
@@ -210,6 +211,7 @@ class BacklogGuard:
             }
         except Retryable as error:
             self._log.warning("backlog_unreadable", error=str(error))
+            self._show()
             return
         self._seen_at = self._clock()
         self._backlogs = backlogs
@@ -219,6 +221,7 @@ class BacklogGuard:
             self._since[source].add(-messages, -held_bytes)  # these are in the reading
             self._metrics.backlog_messages.labels(source).set(backlog.messages)
             self._metrics.backlog_share.labels(source).set(backlog.share)
+            self._metrics.backlog_oldest_seconds.labels(source).set(backlog.oldest_s)
             if backlog.share >= (self._open_at if source in self._full else self._close_at):
                 full.add(source)
         self._close_for(frozenset(full))
@@ -227,3 +230,7 @@ class BacklogGuard:
         if full != self._full:
             self._log.warning("backlog_guard_changed", closed_for=sorted(full))
         self._full = full
+        self._show()
+
+    def _show(self) -> None:
+        self._metrics.backlog_guard_closed.set(self.reason is not None)
