@@ -26,7 +26,7 @@ define python_is_new_enough
 @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "floodgate: $(PYTHON) is $$($(PYTHON) -V 2>&1), and this needs 3.11 or newer: name another one: make PYTHON=python3.12" >&2; exit 1; }
 endef
 
-.PHONY: run test test-faults test-overload fuzz check bulk-test bench bench-growth reference lock clean help again
+.PHONY: run test test-faults test-overload test-observability fuzz check bulk-test bench bench-growth reference lock clean help again
 
 run: $(LOCAL) ## Start everything and keep it running (PORT=3000, DATA_DIR=.data); Ctrl-C stops it
 	@$(BIN)/python -m deploy.local run
@@ -40,6 +40,9 @@ test-faults: $(DEV) ## Break everything under load and settle the ledger, up to 
 
 test-overload: $(DEV) ## Load the gateway with more than it takes, in the long form: 1 minute (ARGS=-s shows the figures)
 	OVERLOAD=full $(BIN)/python -m pytest tests/overload $(ARGS)
+
+test-observability: $(DEV) ## Have a real Prometheus watch a real run, and ask it for every panel: 20 seconds (ARGS=-v)
+	$(BIN)/python -m pytest tests/observability $(ARGS)
 
 fuzz: $(DEV) ## Send CASES mutated requests to a gateway and check each answer (100000; ARGS="--seed 7")
 	$(BIN)/python -m tests.fuzz --cases $(CASES) $(ARGS)
@@ -67,7 +70,7 @@ bench-growth: $(LOCAL) ## Measure the rate while the tables grow to 20 million r
 COMPILE = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate pyproject.toml
 
-reference: $(DEV) ## Write docs/settings.md and docs/metrics.md anew from the code
+reference: $(DEV) ## Write the generated pages of docs/ and the Grafana dashboards anew from the code
 	$(BIN)/python -m deploy.reference
 
 lock: $(DEV) ## Bring the lock files up to pyproject.toml (ARGS=--upgrade for newer versions of everything)
@@ -80,7 +83,7 @@ clean: ## Remove .venv, caches and build results; the data in .data stays
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(LOCAL): requirements/local.txt
 	$(python_is_new_enough)

@@ -1,4 +1,5 @@
-"""`python -m deploy.reference`: write docs/settings.md and docs/metrics.md from the code that they describe.
+"""`python -m deploy.reference`: write what is generated, from the code that it describes: docs/settings.md,
+docs/metrics.md, docs/observability.md and the Grafana dashboards.
 
 Invariant: nothing in these pages is typed twice. Names, defaults, units and bounds come from the settings
 classes and the metrics' registries; a test holds that the pages are what this module writes. It stands in
@@ -14,6 +15,8 @@ from prometheus_client.metrics import MetricWrapperBase
 from pydantic.fields import FieldInfo
 
 from collectors.settings import CollectorSettings, DatabaseSettings
+from deploy import observability
+from deploy.dashboards import catalog
 from deploy.local.settings import LocalSettings
 from gateway.settings import GatewaySettings
 from shared.events import SOURCES
@@ -136,14 +139,17 @@ def metrics_page() -> str:
     return "\n".join(parts)
 
 
-PAGES: Final = {"settings.md": settings_page, "metrics.md": metrics_page}
+PAGES: Final = {"settings.md": settings_page, "metrics.md": metrics_page, "observability.md": observability.page}
 
 
 def main() -> None:
-    """Write the pages."""
+    """Write the pages and the dashboards."""
     for name, page in PAGES.items():
         (DOCS / name).write_text(page(), encoding="utf-8")
         print(f"wrote docs/{name}")
+    for dashboard in catalog.DASHBOARDS:
+        (catalog.FOLDER / f"{dashboard.name}.json").write_text(dashboard.text(), encoding="utf-8")
+        print(f"wrote deploy/grafana/dashboards/{dashboard.name}.json")
 
 
 @dataclass(frozen=True, slots=True)

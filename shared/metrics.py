@@ -152,6 +152,10 @@ class GatewayMetrics(RoleMetrics):
             "gateway_backlog_oldest_seconds", "Age of the oldest message that no collector has stored yet",
             ["source"], registry=r, multiprocess_mode="livemax",
         )  # fmt: skip
+        self.backlog_seen = Gauge(
+            "gateway_backlog_seen_timestamp_seconds", "When NATS last answered how large the backlog is",
+            registry=r, multiprocess_mode="livemin",
+        )  # fmt: skip
         self.backlog_guard_closed = Gauge(
             "gateway_backlog_guard_closed",
             "1 while nothing is taken, as the collectors are too far behind or how far can't be seen",

@@ -167,6 +167,7 @@ class BacklogGuard:
         self._stop_at = (close_at + 1) / 2
         self._backlogs: dict[str, Backlog] = {}
         self._since = {source: _Published() for source in self._sources}
+        metrics.backlog_seen.set_to_current_time()  # not yet, but not for decades either
         self._show()
 
     @property
@@ -214,6 +215,7 @@ class BacklogGuard:
             self._show()
             return
         self._seen_at = self._clock()
+        self._metrics.backlog_seen.set_to_current_time()
         self._backlogs = backlogs
         full = set()
         for source, backlog in backlogs.items():

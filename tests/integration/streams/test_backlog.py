@@ -263,4 +263,7 @@ async def test_the_guard_closes_when_it_has_been_blind_for_too_long(
         await watched.look()
         return watched.reason is None
 
+    shown = metrics.registry.get_sample_value
+    blind_since = shown("gateway_backlog_seen_timestamp_seconds") or 0
     await until(sees_again)
+    assert (shown("gateway_backlog_seen_timestamp_seconds") or 0) > blind_since
