@@ -27,7 +27,7 @@ define python_is_new_enough
 @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "floodgate: $(PYTHON) is $$($(PYTHON) -V 2>&1), and this needs 3.11 or newer: name another one: make PYTHON=python3.12" >&2; exit 1; }
 endef
 
-.PHONY: run test test-browser test-faults test-overload fuzz check bulk-test bench bench-growth reference viewer lock clean help again
+.PHONY: run test test-browser test-faults test-overload test-observability fuzz check bulk-test bench bench-growth reference viewer lock clean help again
 
 run: $(LOCAL) ## Start everything and keep it running (PORT=3000, DATA_DIR=.data); Ctrl-C stops it
 	@$(BIN)/python -m deploy.local run
@@ -44,6 +44,9 @@ test-faults: $(DEV) ## Break everything under load and settle the ledger, up to 
 
 test-overload: $(DEV) ## Load the gateway with more than it takes, in the long form: 1 minute (ARGS=-s shows the figures)
 	OVERLOAD=full $(BIN)/python -m pytest tests/overload $(ARGS)
+
+test-observability: $(DEV) ## Have a real Prometheus watch a real run, and ask it for every panel: 20 seconds (ARGS=-v)
+	$(BIN)/python -m pytest tests/observability $(ARGS)
 
 fuzz: $(DEV) ## Send CASES mutated requests to a gateway and check each answer (100000; ARGS="--seed 7")
 	$(BIN)/python -m tests.fuzz --cases $(CASES) $(ARGS)
@@ -71,7 +74,7 @@ bench-growth: $(LOCAL) ## Measure the rate while the tables grow to 20 million r
 COMPILE = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate pyproject.toml
 
-reference: $(DEV) ## Write docs/settings.md, docs/metrics.md and deploy/nats/rights.conf anew from the code
+reference: $(DEV) ## Write what is generated anew: pages of docs/, Grafana dashboards, rights of NATS
 	$(BIN)/python -m deploy.reference
 	STREAM_PREFIX= $(BIN)/python -m streams rights > deploy/nats/rights.conf
 
@@ -94,7 +97,7 @@ clean: ## Remove .venv, caches and build results; the data in .data stays
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(LOCAL): requirements/local.txt
 	$(python_is_new_enough)

@@ -17,6 +17,7 @@ from shared.errors import Fatal, Pressure, Retryable, SettingsError
 from shared.events import Registry
 from shared.lifecycle import Shutdown, first_of, repeat, settle_memory
 from shared.logs import Logger
+from shared.loop_lag import watch
 from shared.metrics import CollectorMetrics
 from shared.ops import Check, add_routes
 from shared.tracing import NO_TRACER, Tracer
@@ -32,6 +33,7 @@ from streams.provision import provision_until_done
 from streams.publisher import Publisher
 from streams.rights import collector
 from streams.settings import NatsSettings, PublishSettings, StreamSettings
+from streams.usage import StreamUsage
 
 LAG_INTERVAL_S: Final = 5.0
 START_RETRY_WAIT_S: Final = 1.0
@@ -68,6 +70,7 @@ class Collector:
         self._shutdown = shutdown
         self._log = log
         self._metrics = metrics
+        metrics.start_at_zero(source)
         self._waiting_for: str | None = "NATS"
         self.listening = asyncio.Event()
         self.ops_url = ""
@@ -79,6 +82,9 @@ class Collector:
                 f"as PARTITIONS is {names.partitions}"
             )
         self._connection = Connection(settings.nats, name=collector(source), log=log, metrics=metrics)
+        self._usage = StreamUsage(
+            self._connection, [*streams, names.dead_letters_stream, names.receipts_stream], log=log, metrics=metrics
+        )
         self._store = Store(source, settings.database, metrics=metrics)
         publisher = Publisher(self._connection, settings.publish, metrics=None)
         builder, dead_letters = RowBuilder(registry[source]), DeadLetters(publisher, names)
@@ -111,7 +117,7 @@ class Collector:
         await runner.setup()
         try:
             await self._listen(runner)
-            await first_of(self._start_and_work(), self._shutdown_in_start(), self._insist())
+            await first_of(self._start_and_work(), self._shutdown_in_start(), self._insist(), watch(self._metrics))
         finally:
             await runner.cleanup()
             await self._store.close()
@@ -145,6 +151,7 @@ class Collector:
             self._connection.watch(),
             *(exhausted.watch(self._exhausted.park) for exhausted in self._exhausted_deliveries),
             repeat(self._measure_lag, every_s=LAG_INTERVAL_S),
+            repeat(self._usage.look, every_s=LAG_INTERVAL_S),
         )
         self._log.info("collector_drained")
 

@@ -73,6 +73,13 @@ class Store:
         self._metrics = metrics
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._caution = Caution()
+        self._started: set[float] = set()
+        metrics.pool_max_size.set(settings.pool_size)
+        metrics.pool_size.set_function(lambda: self._pool.get_size() if self._pool else 0)
+        metrics.pool_idle.set_function(lambda: self._pool.get_idle_size() if self._pool else 0)
+        metrics.transaction_running_seconds.set_function(
+            lambda: perf_counter() - min(self._started) if self._started else 0
+        )
 
     async def open(self) -> None:
         """Connect. Raises Retryable where PostgreSQL is not there (yet), Fatal where it or its tables refuse."""
@@ -140,8 +147,6 @@ class Store:
     def _connected(self) -> AbstractAsyncContextManager[Connection]:
         if self._pool is None:
             raise RuntimeError("open() comes first")
-        self._metrics.pool_size.set(self._pool.get_size())
-        self._metrics.pool_idle.set(self._pool.get_idle_size())
         return self._pool.acquire(timeout=self._settings.connect_timeout_ms / 1_000)
 
     @asynccontextmanager
@@ -151,7 +156,7 @@ class Store:
         Cancelled or out of time, the connection is broken off instead of rolled back: where the server
         hangs, it would not answer that either, and nobody waits for it twice.
         """
-        async with self._connected() as connection:
+        async with self._timed(), self._connected() as connection:
             transaction = connection.transaction()
             try:
                 await transaction.start()
@@ -165,6 +170,16 @@ class Store:
             except (asyncio.CancelledError, TimeoutError):
                 connection.terminate()
                 raise
+
+    @asynccontextmanager
+    async def _timed(self) -> AsyncIterator[None]:
+        """For the time of the block it counts as running: a server that hangs is seen before any time-out."""
+        started = perf_counter()
+        self._started.add(started)
+        try:
+            yield
+        finally:
+            self._started.discard(started)
 
     async def _commit(self, batch: Batch, events: Rows, copy: Copy) -> Stored:
         async with self._transaction() as connection:

@@ -7,6 +7,7 @@ fetched: no more than these three are held, and of each further stream the fetch
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
 from time import monotonic
 from typing import Final
 
@@ -22,7 +23,7 @@ from shared.errors import Fatal, Poison, Pressure, Retryable
 from shared.lifecycle import Shutdown, first_of, repeat
 from shared.logs import Logger
 from shared.metrics import CollectorMetrics
-from shared.outcomes import Outcome
+from shared.outcomes import FlushResult, Outcome
 from shared.tracing import Kind, Tracer
 from streams.dead_letter import DeadLetters
 from streams.delivery import ConsumerMissing
@@ -141,6 +142,7 @@ class Worker:
         try:
             deliveries = await self._deliveries.fetch(wanted, wait_s)
         except ConsumerMissing as error:
+            self._metrics.consumer_present.labels(self._source).set(0)
             self._log.warning("consumer_missing", error=str(error))
             await self._restore_consumer()
             return
@@ -151,6 +153,7 @@ class Worker:
             await self._pause(wait_s)
             return
         self._fetch_trouble = None
+        self._metrics.consumer_present.labels(self._source).set(1)
         for delivery in deliveries:
             if delivery.attempts > 1:
                 self._metrics.redeliveries.labels(self._source).inc()
@@ -161,7 +164,7 @@ class Worker:
         """Store and settle a batch, however often it takes; release it when asked to stop meanwhile."""
         wait_s = self._settings.retry_wait_ms / 1_000
         while (trouble := await self._attempt(batch)) is not None:
-            self._metrics.operations.labels(self._source, "retried").inc()
+            self._metrics.operations.labels(self._source, FlushResult.RETRIED).inc()
             if self._shutdown.soft.is_set():
                 self._log.warning("batch_released", error=str(trouble), events=batch.events)
                 await release(batch.deliveries, delay_s=RELEASE_DELAY_S)
@@ -176,7 +179,7 @@ class Worker:
 
     async def _attempt(self, batch: Batch) -> Exception | None:
         """Store a batch once, its poison isolated; what kept it from that, or None. Raises Fatal."""
-        result = "stored"
+        result = FlushResult.STORED
         try:
             try:
                 stored = await self._write(batch)
@@ -188,7 +191,7 @@ class Worker:
                     buried=buried,
                     events=batch.events,
                 )
-                result, stored = "isolated", await self._write(batch)
+                result, stored = FlushResult.ISOLATED, await self._write(batch)
         except (Retryable, Pressure, Poison) as error:
             return error
         self._account(batch, stored, result)
@@ -238,7 +241,7 @@ class Worker:
             clock=self._clock,
         )
 
-    def _account(self, batch: Batch, stored: Stored, result: str) -> None:
+    def _account(self, batch: Batch, stored: Stored, result: FlushResult) -> None:
         """The metrics and the one log line of a flush. A message that was stored before counts no more."""
         totals = dict.fromkeys(Outcome, 0)
         for message, inserted, is_new in zip(batch.messages, stored.inserted, stored.is_new, strict=True):
@@ -254,6 +257,11 @@ class Worker:
         _, self._dead_in_a_row = batch.dead_in_a_row(self._dead_in_a_row)
         for outcome, events in totals.items():
             self._metrics.events.labels(self._source, outcome).inc(events)
+        committed_at = datetime.now(UTC)
+        for delivery in batch.deliveries:
+            self._metrics.freshness_seconds.labels(self._source).observe(
+                max(0.0, (committed_at - delivery.published_at).total_seconds())  # two machines' clocks
+            )
         self._metrics.operations.labels(self._source, result).inc()
         self._metrics.flush_events.labels(self._source).observe(batch.events)
         self._log.debug(

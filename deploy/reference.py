@@ -1,4 +1,5 @@
-"""`python -m deploy.reference`: write docs/settings.md and docs/metrics.md from the code that they describe.
+"""`python -m deploy.reference`: write what is generated, from the code that it describes: docs/settings.md,
+docs/metrics.md, docs/observability.md and the Grafana dashboards.
 
 Invariant: nothing in these pages is typed twice. Names, defaults, units and bounds come from the settings
 classes and the metrics' registries; a test holds that the pages are what this module writes. It stands in
@@ -14,11 +15,14 @@ from prometheus_client.metrics import MetricWrapperBase
 from pydantic.fields import FieldInfo
 
 from collectors.settings import CollectorSettings, DatabaseSettings
+from deploy import observability
+from deploy.dashboards import catalog
 from deploy.local.settings import LocalSettings
 from gateway.settings import AccessSettings, GatewaySettings
 from shared.events import SOURCES
+from shared.events.validation import UNKNOWN_SOURCE
 from shared.metrics import CollectorMetrics, GatewayMetrics, RoleMetrics
-from shared.outcomes import DeadLetterReason, Outcome, PublishFailure, RefuseReason, RejectReason
+from shared.outcomes import DeadLetterReason, FlushResult, Outcome, PublishFailure, RefuseReason, RejectReason
 from shared.settings import FROM_FILE, LogSettings, Settings, TracingSettings, Unit, is_secret, takes
 from streams.settings import NatsSettings, PublishSettings, StreamSettings
 
@@ -56,12 +60,14 @@ SECTIONS: Final = (
 )
 
 LABEL_VALUES: Final[Mapping[str, str]] = {
-    "source": " ".join(f"`{source}`" for source in SOURCES),
+    "source": " ".join(f"`{source}`" for source in SOURCES)
+    + f"; `{UNKNOWN_SOURCE}` too for events that are refused and name none",
     "route": "the webhook routes as they are written in the API; `none` for any other",
     "status": "HTTP status codes",
     "outcome": " ".join(f"`{outcome}`" for outcome in Outcome),
     "sender": "the names of the senders; `anyone` where the gateway runs open",
-    "result": "`stored` `isolated` `retried`",
+    "result": " ".join(f"`{result}`" for result in FlushResult),
+    "stream": "the names of our streams",
 }
 REASONS: Final = {
     "gateway_events_rejected_total": RejectReason,
@@ -118,7 +124,7 @@ def metrics_page() -> str:
         "Prometheus reads them from `GET /metrics`: on the gateway's own port, and on each collector's ops port. "
         "A histogram `x` is there as `x_bucket`, `x_sum` and `x_count`.\n",
         "Every label takes its values from a closed list, so the number of series is bounded, whatever is sent. "
-        "A source is there from its first event on.\n",
+        "Counters are there from the start, at zero.\n",
         "## Both\n",
         "Beside these, the Python client adds `process_*` (CPU, memory, open files, start time) and `python_info`.\n",
         _table(header, (_row(metric) for metric in _metrics(RoleMetrics("any")))),
@@ -138,14 +144,17 @@ def metrics_page() -> str:
     return "\n".join(parts)
 
 
-PAGES: Final = {"settings.md": settings_page, "metrics.md": metrics_page}
+PAGES: Final = {"settings.md": settings_page, "metrics.md": metrics_page, "observability.md": observability.page}
 
 
 def main() -> None:
-    """Write the pages."""
+    """Write the pages and the dashboards."""
     for name, page in PAGES.items():
         (DOCS / name).write_text(page(), encoding="utf-8")
         print(f"wrote docs/{name}")
+    for dashboard in catalog.DASHBOARDS:
+        (catalog.FOLDER / f"{dashboard.name}.json").write_text(dashboard.text(), encoding="utf-8")
+        print(f"wrote deploy/grafana/dashboards/{dashboard.name}.json")
 
 
 @dataclass(frozen=True, slots=True)

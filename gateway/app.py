@@ -27,6 +27,7 @@ from gateway.receipts import ReceiptReader
 from gateway.scopes import Scope
 from gateway.senders import Senders
 from gateway.settings import AccessSettings, GatewaySettings
+from shared import loop_lag
 from shared.errors import Fatal
 from shared.events import EventValidator, Registry
 from shared.lifecycle import Shutdown, first_of, repeat, settle_memory
@@ -78,6 +79,7 @@ class Gateway:
         self._shutdown = shutdown
         self._log = log
         self._metrics = metrics
+        metrics.start_at_zero(registry.sources)
         self._provisioned = False
         self.listening = asyncio.Event()
         self.url = ""
@@ -138,6 +140,9 @@ class Gateway:
             tracer=tracer,
         )
         traced = [] if tracer is NO_TRACER else [tracing.middleware(tracer)]
+        for sender in senders.by_name.values() if senders is not None else ():
+            if sender.expires is not None:
+                metrics.secret_expiry.labels(sender.name).set(sender.expires.timestamp())
         self.app = self._application(*traced)
         self.internal_app = self.app if settings.access.internal_port is None else self._application()
         handlers.add_routes(self.app)
@@ -153,7 +158,7 @@ class Gateway:
             stack.push_async_callback(self._connection.close)
             stack.push_async_callback(self._reader.close)
             await self._listen(stack)
-            await first_of(self._stay_connected(), self._drained())
+            await first_of(self._stay_connected(), self._drained(), loop_lag.watch(self._metrics))
 
     async def _listen(self, stack: AsyncExitStack) -> None:
         settings, access = self._settings.gateway, self._settings.access

@@ -177,6 +177,7 @@ class Intake:
             self._reject(accepted, 0, verdict)
             return accepted
         partition = self._partitions.of(verdict)
+        self._metrics.events_accepted.labels(partition.source).inc()
         try:
             accepted.messages += 1
             await self._group_commit.take(
@@ -193,6 +194,7 @@ class Intake:
         else:
             accepted.processed[partition.source] += 1
             self._metrics.events_processed.labels(partition.source).inc()
+            self._metrics.last_event.labels(partition.source).set_to_current_time()
         return accepted
 
     def _reject(self, accepted: Accepted, index: int, rejection: Rejection) -> None:
@@ -212,6 +214,11 @@ class Intake:
         self._guard.book(batch.partition, batch.body_bytes)
         await self._publisher.publish(batch.partition.events, batch.body(), headers.encode())
         self._metrics.events_processed.labels(batch.source).inc(len(batch.events))
+        self._metrics.last_event.labels(batch.source).set_to_current_time()
+
+    def count_accepted(self, batch: Batch) -> None:
+        """Move the metric of events that are valid."""
+        self._metrics.events_accepted.labels(batch.source).inc(len(batch.events))
 
     def count_undurable(self, batch: Batch, failure: PublishFailure) -> None:
         """Move the metric of events that could not be made durable."""
@@ -254,6 +261,7 @@ class _Sending:
         ordinal = self._messages[partition.stream]
         self._messages[partition.stream] += 1
         self._accepted.messages += 1
+        self._intake.count_accepted(batch)
         message_id = f"{self.origin.request_id}-{partition.token}-{ordinal}"
         task = asyncio.create_task(self._send(batch, message_id))
         self._tasks.add(task)

@@ -1,10 +1,13 @@
 """Every Prometheus metric of both roles, each with who moves it.
 
-Invariant: label values come from closed lists (sources of the registry, the enums of
-`shared.outcomes`, the routes), so the number of series is bounded whatever is sent.
+Invariant: label values come from closed lists (sources of the registry, the enums of `shared.outcomes`, the routes,
+our streams, the senders of the configuration), so the number of series is bounded whatever is sent. Counters are
+there from the start, at zero (`start_at_zero`): Prometheus can't see the growth to a series' first value, and would
+miss the first bulk.
 """
 
 import os
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from platform import python_version
 from typing import Final
@@ -17,14 +20,20 @@ from prometheus_client import (
     Info,
     PlatformCollector,
     ProcessCollector,
+    disable_created_metrics,
 )
 from prometheus_client.multiprocess import MultiProcessCollector
+
+from shared.events.validation import UNKNOWN_SOURCE
+from shared.outcomes import DeadLetterReason, FlushResult, Outcome, PublishFailure, RefuseReason, RejectReason
 
 MULTIPROCESS_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 """prometheus-client's own variable: set for the workers of a gateway (`gateway.workers`)."""
 
 REQUEST_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 PUBLISH_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+FRESHNESS_SECONDS: Final = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3_600)
+LOOP_LAG_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 BULK_EVENTS: Final = (1, 10, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000)
 
 
@@ -32,6 +41,7 @@ class RoleMetrics:
     """What both roles have."""
 
     def __init__(self, role: str) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, which nobody reads
         self.registry = registry = CollectorRegistry()
         # What /metrics shows: this process's metrics, or those of all workers that share its port, added up.
         self.exposed = registry
@@ -49,6 +59,13 @@ class RoleMetrics:
             "nats_connected", "1 while connected to NATS", registry=registry, multiprocess_mode="livemin"
         )
         self.nats_reconnects = Counter("nats_reconnects_total", "Reconnections to NATS", registry=registry)
+        # shared.loop_lag, twice a second
+        self.loop_lag_seconds = Histogram(
+            "event_loop_lag_seconds",
+            "How much later than asked for the event loop came back",
+            buckets=LOOP_LAG_SECONDS,
+            registry=registry,
+        )
 
 
 class GatewayMetrics(RoleMetrics):
@@ -57,7 +74,7 @@ class GatewayMetrics(RoleMetrics):
     def __init__(self) -> None:
         super().__init__("gateway")
         r = self.registry
-        # gateway.handlers, once a request
+        # gateway.app, once a request
         self.requests = Counter("gateway_requests_total", "HTTP requests answered", ["route", "status"], registry=r)
         self.sender_requests = Counter(
             "gateway_sender_requests_total",
@@ -68,6 +85,14 @@ class GatewayMetrics(RoleMetrics):
         self.sender_events = Counter(
             "gateway_sender_events_total", "Events made durable, by sender", ["sender"], registry=r
         )
+        # gateway.intake, once an event or a message
+        self.events_accepted = Counter(
+            "gateway_events_accepted_total", "Valid events, on their way to the disk", ["source"], registry=r
+        )
+        self.last_event = Gauge(
+            "gateway_last_event_timestamp_seconds", "When an event of the source was last made durable",
+            ["source"], registry=r, multiprocess_mode="max",
+        )  # fmt: skip
         self.events_processed = Counter(
             "gateway_bulk_events_processed_total", "Events made durable, by source", ["source"], registry=r
         )
@@ -83,6 +108,7 @@ class GatewayMetrics(RoleMetrics):
             ["source", "reason"],
             registry=r,
         )
+        # gateway.handlers, once a request that was not refused
         self.request_seconds = Histogram(
             "gateway_bulk_processing_duration_seconds",
             "From the headers of a webhook request to its answer",
@@ -102,6 +128,7 @@ class GatewayMetrics(RoleMetrics):
         self.bytes_in_flight = Gauge(
             "gateway_bytes_in_flight", "Body bytes held by these requests", registry=r, multiprocess_mode="livesum"
         )
+        # gateway.problems, once such a request
         self.requests_refused = Counter(
             "gateway_requests_refused_total", "Requests refused whole, by reason", ["reason"], registry=r
         )
@@ -130,6 +157,41 @@ class GatewayMetrics(RoleMetrics):
             registry=r,
             multiprocess_mode="livemax",
         )
+        self.backlog_oldest_seconds = Gauge(
+            "gateway_backlog_oldest_seconds", "Age of the oldest message that no collector has stored yet",
+            ["source"], registry=r, multiprocess_mode="livemax",
+        )  # fmt: skip
+        self.backlog_seen = Gauge(
+            "gateway_backlog_seen_timestamp_seconds", "When NATS last answered how large the backlog is",
+            registry=r, multiprocess_mode="livemin",
+        )  # fmt: skip
+        self.backlog_guard_closed = Gauge(
+            "gateway_backlog_guard_closed",
+            "1 while nothing is taken, as the collectors are too far behind or how far can't be seen",
+            registry=r,
+            multiprocess_mode="livemax",
+        )
+        # gateway.senders, when the senders are read
+        self.secret_expiry = Gauge(
+            "gateway_sender_secret_expiry_timestamp_seconds", "When a sender's secret ends, where it does",
+            ["sender"], registry=r, multiprocess_mode="livemax",
+        )  # fmt: skip
+
+    def start_at_zero(self, sources: Iterable[str]) -> None:
+        """Make the counters of all that can be counted for these sources. Called once, by gateway.app."""
+        for refusal in RefuseReason:
+            self.requests_refused.labels(refusal)
+        for failure in PublishFailure:
+            self.publish_failures.labels(failure)
+        sources = tuple(sources)
+        for rejection in RejectReason:
+            for source in (*sources, UNKNOWN_SOURCE):
+                self.events_rejected.labels(source, rejection)
+        for source in sources:
+            self.events_accepted.labels(source)
+            self.events_processed.labels(source)
+            for failure in PublishFailure:
+                self.events_undurable.labels(source, failure)
 
 
 class CollectorMetrics(RoleMetrics):
@@ -148,6 +210,13 @@ class CollectorMetrics(RoleMetrics):
         self.flush_events = Histogram(
             "collector_flush_events", "Events in a flush", ["source"], buckets=BULK_EVENTS, registry=r
         )
+        self.freshness_seconds = Histogram(
+            "collector_freshness_seconds",
+            "From a message's being durable in JetStream to the commit of its events",
+            ["source"],
+            buckets=FRESHNESS_SECONDS,
+            registry=r,
+        )
         self.events = Counter("collector_events_total", "Events settled, by outcome", ["source", "outcome"], registry=r)
         self.dead_letters = Counter(
             "collector_dead_letters_total",
@@ -161,6 +230,10 @@ class CollectorMetrics(RoleMetrics):
             ["source"],
             registry=r,
         )
+        # collectors.worker, at every fetch
+        self.consumer_present = Gauge(
+            "collector_consumer_present", "0 while the durable consumer is missing", ["source"], registry=r
+        )
         # collectors.app, every few seconds
         self.lag_messages = Gauge(
             "collector_lag_messages", "Messages not stored yet: waiting, and delivered but unacknowledged",
@@ -172,14 +245,40 @@ class CollectorMetrics(RoleMetrics):
             ["source"],
             registry=r,
         )
+        # streams.usage, every few seconds
+        self.stream_messages = Gauge("nats_stream_messages", "Messages that a stream holds", ["stream"], registry=r)
+        self.stream_bytes = Gauge("nats_stream_bytes", "Bytes that a stream holds", ["stream"], registry=r)
+        self.stream_limit_bytes = Gauge(
+            "nats_stream_limit_bytes", "Bytes that a stream may hold at most", ["stream"], registry=r
+        )
         # collectors.store, once a transaction
         self.insert_seconds = Histogram(
             "database_bulk_insert_duration_seconds", "A flush's transaction, commit included",
             ["source"], buckets=PUBLISH_SECONDS, registry=r,
         )  # fmt: skip
         self.database_connected = Gauge("database_connected", "1 while the last transaction worked", registry=r)
+        # collectors.store, when they are scraped
+        self.transaction_running_seconds = Gauge(
+            "database_transaction_running_seconds",
+            "How long the oldest transaction that is still running has been, its wait for a connection included",
+            registry=r,
+        )
         self.pool_size = Gauge("database_pool_size", "Open connections in the pool", registry=r)
         self.pool_idle = Gauge("database_pool_idle", "Of these, idle ones", registry=r)
+        self.pool_max_size = Gauge("database_pool_max_size", "Connections that the pool may open", registry=r)
+
+    def start_at_zero(self, source: str) -> None:
+        """Make the counters of all that can be counted for this source. Called once, by collectors.app."""
+        self.redeliveries.labels(source)
+        self.flush_events.labels(source)
+        self.freshness_seconds.labels(source)
+        self.insert_seconds.labels(source)
+        for result in FlushResult:
+            self.operations.labels(source, result)
+        for outcome in Outcome:
+            self.events.labels(source, outcome)
+        for reason in DeadLetterReason:
+            self.dead_letters.labels(source, reason)
 
 
 def app_version() -> str:

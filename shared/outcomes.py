@@ -56,6 +56,14 @@ class Outcome(StrEnum):
     DEAD_LETTERED = "dead_lettered"
 
 
+class FlushResult(StrEnum):
+    """What became of an attempt to store a batch."""
+
+    STORED = "stored"
+    ISOLATED = "isolated"
+    RETRIED = "retried"
+
+
 class DeadLetterReason(StrEnum):
     """Why an accepted event could not be stored."""
 

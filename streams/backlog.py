@@ -167,6 +167,8 @@ class BacklogGuard:
         self._stop_at = (close_at + 1) / 2
         self._backlogs: dict[str, Backlog] = {}
         self._since = {partition.stream: _Published() for partition in self._partitions}
+        metrics.backlog_seen.set_to_current_time()  # not yet, but not for decades either
+        self._show()
 
     @property
     def reason(self) -> str | None:
@@ -209,8 +211,10 @@ class BacklogGuard:
             found = await asyncio.gather(*(read_backlog(self._connection, stream) for stream in self._since))
         except Retryable as error:
             self._log.warning("backlog_unreadable", error=str(error))
+            self._show()
             return
         self._seen_at = self._clock()
+        self._metrics.backlog_seen.set_to_current_time()
         self._backlogs = dict(zip(self._since, found, strict=True))
         full = set()
         for stream, backlog in self._backlogs.items():
@@ -227,11 +231,16 @@ class BacklogGuard:
             backlogs = [self._backlogs[one.stream] for one in self._partitions if one.source == source]
             self._metrics.backlog_messages.labels(source).set(sum(backlog.messages for backlog in backlogs))
             self._metrics.backlog_share.labels(source).set(max(backlog.share for backlog in backlogs))
+            self._metrics.backlog_oldest_seconds.labels(source).set(max(backlog.oldest_s for backlog in backlogs))
 
     def _close_for(self, full: frozenset[str]) -> None:
         if full != self._full:
             self._log.warning("backlog_guard_changed", closed_for=self._labels(full))
         self._full = full
+        self._show()
 
     def _labels(self, streams: frozenset[str]) -> list[str]:
         return [partition.label for partition in self._partitions if partition.stream in streams]
+
+    def _show(self) -> None:
+        self._metrics.backlog_guard_closed.set(self.reason is not None)

@@ -87,6 +87,7 @@ def _collector(source: str, names: Names) -> Role:
     """Takes and settles what is in its stream, parks what can't be stored."""
     name = collector(source)
     publish, subscribe = [names.dead_letters(source), _STREAM_NAMES], _inbox(name)
+    publish += [f"$JS.API.STREAM.INFO.{stream}" for stream in (names.dead_letters_stream, names.receipts_stream)]
     for stream in (partition.stream for partition in names.of(source)):
         publish += [f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{COLLECTOR}", f"$JS.ACK.{stream}.{COLLECTOR}.>"]
         publish += _backlog(stream)

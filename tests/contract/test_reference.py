@@ -1,10 +1,11 @@
-"""docs/settings.md and docs/metrics.md say what the code does: they are what the code writes."""
+"""The generated pages say what the code does: they are what the code writes."""
 
 from pathlib import Path
 
 import pytest
 
 from deploy import reference
+from deploy.dashboards import catalog
 from shared.metrics import CollectorMetrics, GatewayMetrics
 from shared.settings import Settings
 
@@ -41,5 +42,7 @@ def test_every_metric_that_is_scraped_is_on_its_page() -> None:
 
 def test_the_pages_are_written_where_they_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reference, "DOCS", tmp_path)
+    monkeypatch.setattr(catalog, "FOLDER", tmp_path)
     reference.main()
-    assert {path.name for path in tmp_path.iterdir()} == set(reference.PAGES)
+    boards = {f"{dashboard.name}.json" for dashboard in catalog.DASHBOARDS}
+    assert {path.name for path in tmp_path.iterdir()} == {*reference.PAGES, *boards}

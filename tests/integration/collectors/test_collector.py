@@ -75,9 +75,17 @@ async def _value(value: float) -> float:
 
 
 async def test_a_consumer_that_is_deleted_under_a_collector_is_made_again(collecting: Rig) -> None:
-    async with collecting.collector():
+    async with collecting.collector() as running:
+        restore, shown = running.collector._worker._restore_consumer, []
+
+        async def watched() -> None:
+            shown.append(running.counted("collector_consumer_present", source="facebook"))
+            await restore()
+
+        running.collector._worker._restore_consumer = watched
         await collecting.send(events("a"))
         await collecting.all_settled()
+        assert running.counted("collector_consumer_present", source="facebook") == 1
         await collecting.connection.jetstream.delete_consumer(collecting.stream, "collector")
         await collecting.send(events("b"))
 
@@ -85,6 +93,8 @@ async def test_a_consumer_that_is_deleted_under_a_collector_is_made_again(collec
             return await collecting.ids() == ["a", "b"]
 
         await until(stored)
+        assert shown == [0]
+        assert running.counted("collector_consumer_present", source="facebook") == 1
 
 
 async def test_what_postgres_refuses_is_isolated_and_dead_lettered_and_its_neighbours_are_stored(
@@ -99,6 +109,7 @@ async def test_what_postgres_refuses_is_isolated_and_dead_lettered_and_its_neigh
         assert running.counted("collector_events_total", source="facebook", outcome="dead_lettered") == 6
         name = "collector_dead_letters_total"
         assert running.counted(name, source="facebook", reason="integrity_error") == 6
+        assert running.counted("collector_freshness_seconds_count", source="facebook") == 3
         assert running.trouble() is None
 
     assert len(await collecting.ids()) == 54

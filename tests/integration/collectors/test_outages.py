@@ -131,8 +131,10 @@ async def test_a_stop_while_postgres_hangs_comes_to_its_end_and_leaves_what_was_
                 return bool(info.num_pending == 0)
 
             await until(is_delivered)
+            await until(lambda: has_run_for(running, 0.1))  # seen long before any time-out
             async with asyncio.timeout(5):
                 await running.stop()
+            assert running.counted("database_transaction_running_seconds") == 0
         finally:
             await asyncio.to_thread(server.resume)
 
@@ -194,6 +196,11 @@ async def test_a_nats_that_goes_between_fetch_and_acknowledgement_costs_a_redeli
 
         assert await collecting.ids() == ids(5)
         assert list((await collecting.ledger()).values()) == [(5, 5, 0, 0)]
+
+
+async def has_run_for(running: Running, least_s: float) -> bool:
+    """Whether the metrics show a transaction that has been running so long."""
+    return running.counted("database_transaction_running_seconds") >= least_s
 
 
 async def is_waiting_for_a_lock(connection: "asyncpg.Connection[asyncpg.Record]") -> bool:

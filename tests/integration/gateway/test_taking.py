@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 import struct
+import time
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -136,12 +137,16 @@ async def test_requests_that_overlap_do_not_mix(gateway: Running) -> None:
 
 
 async def test_the_metrics_tell_what_was_taken_and_what_was_not(gateway: Running) -> None:
+    before = time.time()
     await gateway.post(array(facebook(), facebook(), tiktok(), {"eventId": "x"}))
     await gateway.post(b"nonsense")
     scraped = (await gateway.get("/metrics")).body.decode()
     lines = dict(line.rsplit(" ", 1) for line in scraped.splitlines() if not line.startswith("#"))
     assert float(lines['gateway_bulk_events_processed_total{source="facebook"}']) == 2
     assert float(lines['gateway_bulk_events_processed_total{source="tiktok"}']) == 1
+    assert float(lines['gateway_events_accepted_total{source="facebook"}']) == 2
+    assert float(lines['gateway_events_accepted_total{source="tiktok"}']) == 1
+    assert before <= float(lines['gateway_last_event_timestamp_seconds{source="tiktok"}']) <= time.time()
     assert float(lines['gateway_events_rejected_total{reason="missing_field",source="unknown"}']) == 1
     assert float(lines['gateway_requests_refused_total{reason="not_json"}']) == 1
     assert float(lines['gateway_requests_total{route="/webhook/events/bulk",status="200"}']) == 1

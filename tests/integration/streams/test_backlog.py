@@ -207,13 +207,17 @@ async def test_the_guard_closes_at_high_water_and_opens_only_well_below(
         await watched.look()
         return watched.reason
 
+    value = metrics.registry.get_sample_value
     assert watched.reason == "the backlog has not been read yet"
+    assert value("gateway_backlog_guard_closed") == 1
     assert await reason() is None
+    assert value("gateway_backlog_guard_closed") == 0
     await publish(connection, names, 7)
     assert await reason() is None
     await publish(connection, names, 1)
     assert await reason() == "the collectors are too far behind on facebook"
-    value = metrics.registry.get_sample_value
+    assert value("gateway_backlog_guard_closed") == 1
+    assert (value("gateway_backlog_oldest_seconds", {"source": SOURCE}) or 0) > 0
     assert value("gateway_backlog_messages", {"source": SOURCE}) == 8
     assert value("gateway_backlog_share", {"source": SOURCE}) == pytest.approx(0.8)
     await store(connection, names, 3)
@@ -227,7 +231,11 @@ async def test_the_guard_closes_at_high_water_and_opens_only_well_below(
 
 
 async def test_the_guard_closes_when_it_has_been_blind_for_too_long(
-    own_server: NatsServer, connect: Connect, wanted: list[Definition], guarding: Guarding
+    own_server: NatsServer,
+    connect: Connect,
+    wanted: list[Definition],
+    guarding: Guarding,
+    metrics: GatewayMetrics,
 ) -> None:
     connection = await connect(own_server.url)
     await provision(connection, wanted)
@@ -246,6 +254,8 @@ async def test_the_guard_closes_when_it_has_been_blind_for_too_long(
     assert reason() is None
     clock.now_s += 1
     assert reason() == "the backlog could not be read for 31 s"
+    await watched.look()
+    assert metrics.registry.get_sample_value("gateway_backlog_guard_closed") == 1
     await asyncio.to_thread(own_server.start)
     await until(lambda: connection.is_connected)
 
@@ -253,4 +263,7 @@ async def test_the_guard_closes_when_it_has_been_blind_for_too_long(
         await watched.look()
         return watched.reason is None
 
+    shown = metrics.registry.get_sample_value
+    blind_since = shown("gateway_backlog_seen_timestamp_seconds") or 0
     await until(sees_again)
+    assert (shown("gateway_backlog_seen_timestamp_seconds") or 0) > blind_since
