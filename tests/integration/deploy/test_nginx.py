@@ -101,8 +101,15 @@ async def test_without_a_gateway_it_says_so_as_a_gateway_would(session: aiohttp.
     async with proxy(nobody) as front, session.post(front.url + BULK, data=b"[]", headers=insane) as answer:
         body = await answer.read()
     problem = _assert_problem(answer, body, 502, re.compile("[0-9a-f]{32}"))
+    assert problem["title"] == "Bad Gateway"
     assert "no event is stored twice" in problem["detail"]
     assert answer.headers["Retry-After"] == "1"
+
+
+async def test_a_gateway_that_takes_no_connection_is_passed_over(session: aiohttp.ClientSession) -> None:
+    async with upstream() as (address, seen), proxy([f"127.0.0.1:{free_port()}", address]) as front:
+        assert [await _posted(session, front, b"[]") for _ in range(4)] == [200] * 4
+    assert len(seen) == 4
 
 
 async def test_a_body_past_every_limit_is_refused_in_front_of_the_gateway(session: aiohttp.ClientSession) -> None:
