@@ -10,15 +10,17 @@ PYTHON ?= python3
 ARGS ?=
 CASES ?= 100000
 VIEWER ?= 5.35.0
+IMAGE ?= floodgate:local
 VENV := .venv
 BIN := $(VENV)/bin
 LOCAL := $(VENV)/.installed-local
 DEV := $(VENV)/.installed-dev
+DEPLOY := $(VENV)/.installed-deploy
 
 # A .venv whose Python is gone (an upgrade of the system, a moved folder) is made again.
 ifneq ($(wildcard $(VENV)),)
 ifneq ($(shell $(BIN)/python -c 'print("works")' 2>/dev/null),works)
-$(LOCAL) $(DEV): again
+$(LOCAL) $(DEV) $(DEPLOY): again
 endif
 endif
 
@@ -27,7 +29,8 @@ define python_is_new_enough
 @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "floodgate: $(PYTHON) is $$($(PYTHON) -V 2>&1), and this needs 3.11 or newer: name another one: make PYTHON=python3.12" >&2; exit 1; }
 endef
 
-.PHONY: run test test-browser test-faults test-overload test-observability fuzz check bulk-test bench bench-growth reference viewer lock clean help again
+.PHONY: run test test-browser test-faults test-overload test-observability fuzz check check-deploy image bulk-test \
+	bench bench-growth reference viewer lock clean help again
 
 run: $(LOCAL) ## Start everything and keep it running (PORT=3000, DATA_DIR=.data); Ctrl-C stops it
 	@$(BIN)/python -m deploy.local run
@@ -59,6 +62,16 @@ check: $(DEV) ## Formatter, linter, type checker, import rules, lock files
 	@! grep -nE '://|--(extra-)?index-url|--find-links|--trusted-host' requirements/*.txt \
 		|| { echo "the lock files above hold an address: they must install from any index" >&2; exit 1; }
 
+check-deploy: $(DEPLOY) ## Check the image, compose, nginx, NATS and CI files, and that each check finds a broken one
+	@$(BIN)/python -m deploy.checks $(ARGS)
+	$(BIN)/python -m pytest tests/deploy
+
+image: ## Build the container image (IMAGE=floodgate:local; ARGS="--build-arg PYTHON_IMAGE=…@sha256:…" pins its base)
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) && export SOURCE_DATE_EPOCH && \
+	docker build -f deploy/Dockerfile -t $(IMAGE) --build-arg SOURCE_DATE_EPOCH="$$SOURCE_DATE_EPOCH" \
+		--build-arg VERSION="$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)" \
+		--build-arg REVISION="$$(git rev-parse HEAD)" $(ARGS) .
+
 bulk-test: $(LOCAL) ## Post 50,000 events to URL and wait until they are stored; starts a stack if none is there
 	@$(BIN)/python -m loadtest bulk-test --start-stack $(ARGS)
 
@@ -72,7 +85,7 @@ bench-growth: $(LOCAL) ## Measure the rate while the tables grow to 20 million r
 		$(if $(ARGS),$(ARGS),--json docs/benchmark/growth.json --html docs/benchmark/growth.html)
 
 COMPILE = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --no-header --no-annotate pyproject.toml
+	--no-emit-index-url --no-header --no-annotate $(ARGS)
 
 reference: $(DEV) ## Write what is generated anew: pages of docs/, Grafana dashboards, rights of NATS
 	$(BIN)/python -m deploy.reference
@@ -88,9 +101,11 @@ viewer: ## Take the viewer of /docs from npm anew, and write down its hashes (VI
 		&& cd gateway/static/docs && sha256sum $(VIEWER_FILES) > hashes.txt
 
 lock: $(DEV) ## Bring the lock files up to pyproject.toml (ARGS=--upgrade for newer versions of everything)
-	$(COMPILE) $(ARGS) -o requirements/runtime.txt
-	$(COMPILE) $(ARGS) --extra local -c requirements/runtime.txt -o requirements/local.txt
-	$(COMPILE) $(ARGS) --extra local --extra otel --group dev -c requirements/local.txt -o requirements/dev.txt
+	$(COMPILE) pyproject.toml -o requirements/runtime.txt
+	$(COMPILE) pyproject.toml --extra local -c requirements/runtime.txt -o requirements/local.txt
+	$(COMPILE) pyproject.toml --extra local --extra otel --group dev -c requirements/local.txt -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra local --extra otel --group dev --group deploy -c requirements/dev.txt -o requirements/deploy.txt
+	$(COMPILE) --group build -c requirements/dev.txt -o requirements/build.txt
 
 clean: ## Remove .venv, caches and build results; the data in .data stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist build
@@ -109,3 +124,8 @@ $(DEV): requirements/dev.txt
 	$(python_is_new_enough)
 	@$(PYTHON) deploy/local/venv.py requirements/dev.txt
 	@touch $(LOCAL) $@
+
+$(DEPLOY): requirements/deploy.txt
+	$(python_is_new_enough)
+	@$(PYTHON) deploy/local/venv.py requirements/deploy.txt
+	@touch $(LOCAL) $(DEV) $@

@@ -1,0 +1,1 @@
+"""What the containers of deploy/compose.yaml need beside the image."""
