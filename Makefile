@@ -74,6 +74,7 @@ lock: $(DEV) ## Bring the lock files up to pyproject.toml (ARGS=--upgrade for ne
 	$(COMPILE) $(ARGS) -o requirements/runtime.txt
 	$(COMPILE) $(ARGS) --extra local -c requirements/runtime.txt -o requirements/local.txt
 	$(COMPILE) $(ARGS) --extra local --group dev -c requirements/local.txt -o requirements/dev.txt
+	$(COMPILE) $(ARGS) --extra local --group dev --group deploy -c requirements/dev.txt -o requirements/deploy.txt
 
 clean: ## Remove .venv, caches and build results; the data in .data stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist build
