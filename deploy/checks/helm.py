@@ -104,11 +104,12 @@ def _dependencies(root: Path) -> Iterator[str]:
     database = cluster["spec"]
     if not 0 < database["postgresql"]["synchronous"]["number"] < database["instances"]:
         yield "cnpg-cluster.yaml: a commit has to be on some standby, and not on all of them"
-    secret = f"{cluster['metadata']['name']}-app"
+    owners = {f"{cluster['metadata']['name']}-app"}
+    others = {role["passwordSecret"]["name"] for role in database["managed"]["roles"]}
     values = load(root / CHART / "values.yaml")
-    for role in ("gateway", "collector", "provision"):
-        if (used := values[role]["databaseSecret"]) != secret:
-            yield f"values.yaml: {role}.databaseSecret is {used}, and the cluster's is {secret}"
+    for role, secrets in {"provision": owners, "collector": others, "gateway": others}.items():
+        if (used := values[role]["databaseSecret"]) not in secrets:
+            yield f"values.yaml: {role}.databaseSecret is {used}, and the cluster has {', '.join(sorted(secrets))}"
 
 
 def _overlay(root: Path) -> Iterator[str]:
@@ -146,6 +147,7 @@ CHECKS: Final = (
     Check("helm-settings", "variables that the programs read", in_every_variant(pods.unknown_settings)),
     Check("helm-ingress", "what the gateway takes gets through", in_every_variant(pods.narrow_ingress)),
     Check("helm-selectors", "selectors and ports name what is there", in_every_variant(wiring.selects_nothing)),
+    Check("helm-network", "no way in or out for anybody", in_every_variant(wiring.open_ways)),
     Check("helm-scaling", "scalers, their targets and what they ask for", in_every_variant(wiring.scales_nothing)),
     Check("helm-secrets", "files that variables name are mounted", in_every_variant(wiring.unmounted_files)),
     Check("helm-provision", "streams and tables come first", in_every_variant(wiring.unready_job)),

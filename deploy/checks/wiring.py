@@ -12,6 +12,7 @@ from streams.subjects import COLLECTOR, Names
 
 _METRIC: Final = re.compile(r"\b([a-z_]+)\{")
 _JOB: Final = re.compile(r'\bjob="(floodgate-[a-z-]+)"')
+_DNS: Final = 53
 _HOOK: Final = "helm.sh/hook"
 _WEIGHT: Final = "helm.sh/hook-weight"
 
@@ -55,6 +56,16 @@ def selects_nothing(variant: Variant) -> Iterator[str]:
             yield f"{title(pod.owner)} has {budgets} disruption budgets"
         if not any(_denies(policy, pod) for policy in variant.of_kind("NetworkPolicy")):
             yield f"{title(pod.owner)} is under no policy that denies the rest"
+
+
+def open_ways(variant: Variant) -> Iterator[str]:
+    """Policies that let anybody in, or a pod go anywhere but to the cluster's names: what no peer bounds."""
+    for policy in variant.of_kind("NetworkPolicy"):
+        for way, peers in (("ingress", "from"), ("egress", "to")):
+            for rule in policy["spec"].get(way, ()):
+                ports = [port["port"] for port in rule.get("ports", ())]
+                if not ports or (not rule.get(peers) and (way, ports) != ("egress", [_DNS, _DNS])):
+                    yield f"{title(policy)} has an {way} rule for anybody: {rule}"
 
 
 def scales_nothing(variant: Variant) -> Iterator[str]:

@@ -62,6 +62,9 @@ BREAKS: Final = (
     Break("helm-selectors", POLICIES, "ports: [{port: ops}]", "ports: [{port: op}]", "names the port op,"),
     Break("helm-selectors", POLICIES, "policyTypes: [Ingress, Egress]", "policyTypes: [Ingress]", "under no policy that denies"),
     Break("helm-selectors", MONITORING, "port: ops\n", "port: http\n", "PodMonitor/floodgate-collector names the port http"),
+    Break("helm-network", POLICIES, "- from: {{ toYaml $n.ingress | nindent 8 }}\n      ports: [{port: http}]", "- ports: [{port: http}]", "an ingress rule for anybody"),
+    Break("helm-network", POLICIES, '"to" $n.database ', "", "an egress rule for anybody"),
+    Break("helm-network", POLICIES, '"ports" (list (dict "port" ($n.natsPort | int)))', "", "an egress rule for anybody"),
     Break("helm-scaling", COLLECTORS, "kind: Deployment, name: {{ $name }}", "kind: Deployment, name: {{ $name }}s", "is to be scaled, is not there"),
     Break("helm-scaling", GATEWAY, "if not $g.autoscaling.enabled", "if true", "either replicas or a scaler"),
     Break("helm-scaling", COLLECTORS, "consumer: collector", "consumer: collectors", "its lag is that of FACEBOOK_EVENTS/collector"),
@@ -89,6 +92,7 @@ BREAKS: Final = (
     Break("helm-dependencies", NATS, "size: 40Gi", "size: 32Gi", "a disk of 32Gi is full before"),
     Break("helm-dependencies", NATS, "replicas: 3", "replicas: 1", "need as many servers"),
     Break("helm-dependencies", POSTGRES, "number: 1", "number: 3", "on some standby"),
-    Break("helm-dependencies", POSTGRES, "name: floodgate-db\n", "name: other-db\n", "the cluster's is other-db-app"),
+    Break("helm-dependencies", POSTGRES, "name: floodgate-db\n", "name: other-db\n", "the cluster has other-db-app"),
+    Break("helm-dependencies", "values.yaml", "floodgate-db-collector", "floodgate-db-app", "collector.databaseSecret is floodgate-db-app"),
     Break("helm-overlay", "../overlay/kustomization.yaml", "path: /spec/template/spec/", "path: /spec/template/nowhere/", "nowhere"),
 )  # fmt: skip

@@ -101,13 +101,14 @@ readinessProbe:
   failureThreshold: 2
 {{- end }}
 
-{{/* root, selector (as YAML). A rollout's old pods don't count for the new ones. */}}
+{{/* root, selector (as YAML). A rollout's old pods don't count for the new ones, nor a zone whose nodes are unreachable. */}}
 {{- define "floodgate.spread" -}}
 {{- range $key, $how := dict "topology.kubernetes.io/zone" .root.Values.topologySpread.zone "kubernetes.io/hostname" .root.Values.topologySpread.host }}
 - maxSkew: 1
   topologyKey: {{ $key }}
   whenUnsatisfiable: {{ $how }}
   matchLabelKeys: [pod-template-hash]
+  nodeTaintsPolicy: Honor
   labelSelector:
     matchLabels: {{ $.selector | nindent 6 }}
 {{- end }}
