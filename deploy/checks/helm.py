@@ -8,7 +8,19 @@ from pathlib import Path
 from typing import Any, Final
 
 from deploy.checks import pods, wiring
-from deploy.checks.chart import CHART, Values, Variant, in_every_variant, lint, load, render, texts, title, values_files
+from deploy.checks.chart import (
+    CHART,
+    Values,
+    Variant,
+    in_every_variant,
+    lint,
+    load,
+    package,
+    render,
+    texts,
+    title,
+    values_files,
+)
 from deploy.checks.check import TIMEOUT_S, Check, tool
 from deploy.checks.schemas import open_objects, wrong_by_schema
 from shared.events import SOURCES
@@ -18,6 +30,7 @@ from streams.settings import StreamSettings
 _DEPENDENCIES: Final = "deploy/helm/dependencies"
 _OVERLAY: Final = "deploy/helm/overlay"
 _OVERLAY_VALUES: Final = "values-three-zones.yaml"
+_COMPONENT: Final = "app.kubernetes.io/component"
 _UNITS: Final = {"Mi": 1024**2, "Gi": 1024**3}
 
 REFUSED: Final[tuple[Values, ...]] = (
@@ -127,10 +140,18 @@ def _overlay(root: Path) -> Iterator[str]:
         built = subprocess.run(
             [kubectl, "kustomize", folder], capture_output=True, text=True, check=False, timeout=TIMEOUT_S
         )
-        if built.returncode:
-            yield from built.stderr.splitlines()
-        elif built.stderr.strip():
-            yield from (f"kubectl kustomize warns: {line}" for line in built.stderr.splitlines())
+    yield from (f"kubectl kustomize: {line}" for line in built.stderr.splitlines())
+    collectors = [
+        manifest
+        for manifest in package("yaml").safe_load_all(built.stdout)
+        if manifest["kind"] == "Deployment" and manifest["metadata"]["labels"][_COMPONENT] == "collector"
+    ]
+    if not collectors:
+        yield "kubectl kustomize gives no collector"
+    for manifest in collectors:
+        if "priorityClassName" not in manifest["spec"]["template"]["spec"]:
+            # A patch whose target is nowhere is no error to kubectl.
+            yield f"the patch does not reach {title(manifest)}"
 
 
 def _bytes(size: str) -> int:

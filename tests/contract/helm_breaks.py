@@ -95,4 +95,5 @@ BREAKS: Final = (
     Break("helm-dependencies", POSTGRES, "name: floodgate-db\n", "name: other-db\n", "the cluster has other-db-app"),
     Break("helm-dependencies", "values.yaml", "floodgate-db-collector", "floodgate-db-app", "collector.databaseSecret is floodgate-db-app"),
     Break("helm-overlay", "../overlay/kustomization.yaml", "path: /spec/template/spec/", "path: /spec/template/nowhere/", "nowhere"),
+    Break("helm-overlay", "../overlay/kustomization.yaml", "component=collector", "component=collectors", "the patch does not reach"),
 )  # fmt: skip
