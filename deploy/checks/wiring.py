@@ -131,7 +131,11 @@ def unready_job(variant: Variant) -> Iterator[str]:
 
 def left_out(root: Path) -> Iterator[str]:
     """Platforms without a collector, rules and dashboards without a manifest or a job; by the chart's own values."""
-    variant = next(variants(root))
+    try:
+        variant = next(variants(root))
+    except ValueError as error:
+        yield f"the chart can't be rendered: {error}"
+        return
     asked = {
         job for path in _watching(root) for job in _JOB.findall(path.read_text(encoding="utf-8").replace('\\"', '"'))
     }
