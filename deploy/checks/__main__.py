@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from deploy.checks import compose, image, nats, nginx, prometheus, workflow
+from deploy.checks import compose, helm, image, nats, nginx, prometheus, workflow
 from deploy.checks.check import ROOT, Check, MissingTool
 
 ALL: Final[tuple[Check, ...]] = (
@@ -16,6 +16,7 @@ ALL: Final[tuple[Check, ...]] = (
     *nats.CHECKS,
     *prometheus.CHECKS,
     *workflow.CHECKS,
+    *helm.CHECKS,
 )
 
 
