@@ -8,13 +8,18 @@ finished and flushed, and only then are connections closed.
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from time import perf_counter
+from typing import Any, Final
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from gateway import problems
+from gateway import problems, vitals
 from gateway.admission import Admission
+from gateway.answered import AnsweredRequests
+from gateway.console.console import LOOK_EVERY_S, Console
+from gateway.console.dead_letters import DeadLetterRoutes
+from gateway.console.door import Door, Requires, open_to_all
 from gateway.grouping import GroupCommit
 from gateway.handlers import WebhookHandlers
 from gateway.intake import Intake
@@ -30,11 +35,14 @@ from shared.outcomes import RefuseReason
 from streams.backlog import BacklogGuard
 from streams.connection import Connection
 from streams.definitions import definitions
+from streams.pace import Pace
+from streams.parked import ParkedLetters
 from streams.provision import provision_until_done
 from streams.publisher import HEADERS_ROOM_BYTES, Publisher
 from streams.receipts import Receipts
 from streams.settings import NatsSettings, PublishSettings, StreamSettings
 from streams.subjects import Names
+from streams.vitals import EVERY_S, STOPPED, Pulse, VitalsBoard
 
 MIN_MAX_PAYLOAD_BYTES: Final = 1024 * 1024
 """nats-server's default max_payload: what the longest event is bounded by, and what a server must take."""
@@ -96,8 +104,9 @@ class Gateway:
             closed_because=self._closed_because,
             metrics=metrics,
         )
+        validator = EventValidator(registry, max_event_bytes=MIN_MAX_PAYLOAD_BYTES - 2 * HEADERS_ROOM_BYTES)
         intake = Intake(
-            validator=EventValidator(registry, max_event_bytes=MIN_MAX_PAYLOAD_BYTES - 2 * HEADERS_ROOM_BYTES),
+            validator=validator,
             publisher=publisher,
             guard=self._guard,
             group_commit=GroupCommit(publisher, self._guard, names, max_events=settings.publish.batch_events),
@@ -116,8 +125,16 @@ class Gateway:
             log=log,
             metrics=metrics,
         )
-        self.app = web.Application(middlewares=[_counted(metrics), problems.middleware(log, metrics)])
+        self._answered = AnsweredRequests()
+        self._pulse = Pulse(self._connection, names, role="gateway", read=self._vitals)
+        self._has_ended = False
+        self.app = web.Application(middlewares=[_counted(metrics, self._answered), problems.middleware(log, metrics)])
         handlers.add_routes(self.app)
+        self._console = (
+            self._made_console(names, publisher, validator, open_to_all) if settings.gateway.console else None
+        )
+        if self._console is not None:
+            self._console.add_routes(self.app)
         add_routes(self.app, checks=self._checks, registry=metrics.exposed)
 
     async def run(self) -> None:
@@ -127,9 +144,16 @@ class Gateway:
         await runner.setup()
         try:
             await self._listen(runner)
-            await first_of(self._stay_connected(), self._drained())
+            await first_of(
+                self._stay_connected(),
+                self._drained(),
+                repeat(self._beat, every_s=EVERY_S),
+                *([repeat(self._console.look, every_s=LOOK_EVERY_S)] if self._console else []),
+            )
         finally:
             await runner.cleanup()
+            self._has_ended = True
+            await self._pulse.beat()  # its last, so that nobody waits for the next
             await self._reader.close()
             await self._connection.close()
 
@@ -168,10 +192,49 @@ class Gateway:
         """Wait for the signal, then until nothing is in flight, or the grace period is over."""
         await self._shutdown.soft.wait()
         self._log.info("gateway_draining", requests=self._admission.requests)
+        if self._console is not None:
+            self._console.end()
         await first_of(
             self._admission.empty(), self._shutdown.insist_after(self._settings.gateway.shutdown_grace_ms / 1_000)
         )
         self._log.info("gateway_drained", requests_cut=self._admission.requests)
+
+    def _made_console(
+        self, names: Names, publisher: Publisher, validator: EventValidator, requires: Requires
+    ) -> Console:
+        settings, connection = self._settings.gateway, self._connection
+        letters = ParkedLetters(connection, names)
+        return Console(
+            registry=self._registry,
+            connection=connection,
+            board=VitalsBoard(connection, names, log=self._log),
+            guard=self._guard,
+            letters=letters,
+            dead_letters=DeadLetterRoutes(
+                letters=letters,
+                publisher=publisher,
+                validator=validator,
+                names=names,
+                paces=[Pace(connection, names.stream(source), max_unstored=None) for source in self._registry.sources],
+                log=self._log,
+            ),
+            probe_database=self._reader.probe if settings.database_url is not None else None,
+            checks=self._checks,
+            door=Door(host=settings.host, also=settings.console_names, requires=requires),
+            log=self._log,
+        )
+
+    async def _beat(self) -> None:
+        own = await self._pulse.beat()
+        if self._console is not None:
+            await self._console.tick(own)
+
+    def _vitals(self) -> dict[str, Any]:
+        closed = self._closed_because()
+        state, reason = ("serving", None) if closed is None else (str(closed[0]), closed[1])
+        if self._has_ended:
+            state = STOPPED
+        return vitals.read(self._metrics, self._admission, self._answered, state=state, reason=reason)
 
     def _closed_because(self) -> tuple[RefuseReason, str] | None:
         if self._shutdown.soft.is_set():
@@ -193,13 +256,20 @@ class Gateway:
         }
 
 
-def _counted(metrics: GatewayMetrics) -> Middleware:
-    """Counts webhook requests by route and status. The route is its pattern, never what was sent."""
+def _counted(metrics: GatewayMetrics, answered: AnsweredRequests) -> Middleware:
+    """Counts requests by route and status, and notes webhook requests for the console.
+
+    The route is its pattern, never what was sent.
+    """
 
     @web.middleware
     async def counted(request: web.Request, handler: Handler) -> web.StreamResponse:
+        started = perf_counter()
         answer = await handler(request)
-        metrics.requests.labels(problems.route_of(request), answer.status).inc()
+        route = problems.route_of(request)
+        metrics.requests.labels(route, answer.status).inc()
+        if request.method == "POST" and route.startswith("/webhook/"):
+            answered.note(request, answer, perf_counter() - started)
         return answer
 
     return counted

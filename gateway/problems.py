@@ -11,6 +11,7 @@ import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from gateway.answered import FIGURES
 from gateway.correlation import CORRELATION_HEADER, correlation_id_of
 from shared.logs import Logger
 from shared.metrics import GatewayMetrics
@@ -62,7 +63,9 @@ def middleware(log: Logger, metrics: GatewayMetrics) -> Middleware:
             return await handler(request)
         except Refused as refused:
             metrics.requests_refused.labels(refused.reason).inc()
-            return problem(refused.status, refused.detail, correlation_id_of(request))
+            answer = problem(refused.status, refused.detail, correlation_id_of(request))
+            answer[FIGURES] = {"reason": refused.reason.value}
+            return answer
         except web.HTTPException as error:
             if error.status < 400:
                 raise

@@ -5,7 +5,7 @@ while the backlog is smaller than the limits. `share` says how near it is, by co
 gateway stops accepting well before 1, and also when the backlog can't be seen (`BacklogGuard`).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -178,6 +178,11 @@ class BacklogGuard:
         if self._full:
             return f"the collectors are too far behind on {', '.join(sorted(self._full))}"
         return None
+
+    @property
+    def backlogs(self) -> Mapping[str, Backlog]:
+        """By source, as they were read last; empty before the first reading."""
+        return self._backlogs
 
     def book(self, source: str, body_bytes: int) -> None:
         """Count a message that is about to be published.
