@@ -133,7 +133,7 @@ class Console:
 
     async def _requests(self, _request: web.Request) -> web.Response:
         """The latest answered webhook requests of all gateways, newest first."""
-        return _json({"requests": list(reversed(self._feed.requests))})
+        return _json({"requests": self._feed.requests[::-1]})
 
     async def _examples(self, _request: web.Request) -> web.Response:
         """A new valid event of each platform and stage."""

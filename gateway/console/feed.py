@@ -31,7 +31,8 @@ class Feed:
     def __init__(self, hello: Mapping[str, Any]) -> None:
         self._hello = dict(hello)
         self._points: deque[Mapping[str, Any]] = deque(maxlen=HISTORY_POINTS)
-        self.requests: deque[Any] = deque(maxlen=MAX_REQUESTS)
+        self._requests: deque[Any] = deque(maxlen=MAX_REQUESTS)
+        self._latest: tuple[Mapping[str, Any], list[Any]] | None = None
         self._snapshot = b""
         self._ordinal = 0
         self._news = asyncio.Event()
@@ -40,11 +41,16 @@ class Feed:
 
     def publish(self, point: Mapping[str, Any], requests: list[Any], snapshot: bytes) -> None:
         """Make a snapshot the latest and wake everybody."""
-        self._points.append(point)
-        self.requests.extend(requests)
+        self._retire_latest()
+        self._latest = point, requests
         self._snapshot = snapshot
         self._ordinal += 1
         self._wake()
+
+    @property
+    def requests(self) -> list[Any]:
+        """The latest ones, oldest first."""
+        return [*self._requests, *(self._latest[1] if self._latest is not None else ())]
 
     def end(self) -> None:
         """End every stream, and take no new one."""
@@ -71,7 +77,7 @@ class Feed:
         return answer
 
     async def _send(self, answer: web.StreamResponse) -> None:
-        history = {"points": list(self._points), "requests": list(self.requests)}
+        history = {"points": list(self._points), "requests": list(self._requests)}
         await self._write(answer, b"hello", msgspec.json.encode(self._hello | history))
         sent = 0
         while not self._has_ended:
@@ -90,6 +96,12 @@ class Feed:
     async def _write(self, answer: web.StreamResponse, event: bytes, data: bytes) -> None:
         async with asyncio.timeout(WRITE_TIMEOUT_S):
             await answer.write(b"event: " + event + b"\ndata: " + data + b"\n\n")
+
+    def _retire_latest(self) -> None:
+        """What is history is not in the latest snapshot, which follows the hello: nothing is sent twice."""
+        if self._latest is not None:
+            self._points.append(self._latest[0])
+            self._requests.extend(self._latest[1])
 
     def _wake(self) -> None:
         self._news.set()

@@ -6,17 +6,20 @@ from typing import Final
 from shared.metrics import REQUEST_SECONDS
 from streams.vitals import Heard
 
+RATE_BEATS: Final = 3
+"""A bulk a second, seen once a second, would flicker between nothing and twice as much; so would flushes."""
+
 MIN_INTERVAL_S: Final = 0.2
 """Two beats that are closer than this came late together: a rate from them would be a spike that never was."""
 
 
 def per_second(heards: Iterable[Heard], name: str) -> dict[str, float]:
-    """How much one of their totals grew a second between the last two beats, by label, over all of them."""
+    """How much one of their totals grew a second over the last RATE_BEATS, by label, over all of them."""
     rates: dict[str, float] = {}
     for heard in heards:
         if len(heard.beats) < 2:
             continue
-        before, now = heard.beats[-2], heard.beats[-1]
+        before, now = heard.beats[max(0, len(heard.beats) - 1 - RATE_BEATS)], heard.beats[-1]
         interval_s = max(now.clock_s - before.clock_s, MIN_INTERVAL_S)
         counted = before.totals.get(name, {})
         for label, total in now.totals.get(name, {}).items():

@@ -1,6 +1,6 @@
 // The page: one stream in, four views out. The address after # says which view, and of what.
 
-import { $ } from "./dom.js";
+import { $, mindScrolling } from "./dom.js";
 import { key, setKey } from "./api.js";
 import { Stream } from "./stream.js";
 import { Theme } from "./theme.js";
@@ -42,7 +42,7 @@ const stream = new Stream({
 });
 
 function route() {
-  const [name, ...rest] = location.hash.replace(/^#\/?/, "").split("/");
+  const [name, ...rest] = location.hash.replace(/^#\/?/, "").split("?")[0].split("/");
   if (location.hash === "#main") return;
   const view = VIEWS.includes(name) ? name : "flow";
   for (const other of VIEWS) $(`view-${other}`).hidden = other !== view;
@@ -77,6 +77,8 @@ listen({
 $("key-button").addEventListener("click", changeKey);
 document.querySelector(".skip").addEventListener("click", (event) => { event.preventDefault(); $("main").focus(); });
 window.addEventListener("hashchange", route);
+window.addEventListener("resize", mindScrolling);
+new MutationObserver(mindScrolling).observe($("main"), { childList: true, subtree: true });
 showKey();
 route();
 stream.run();

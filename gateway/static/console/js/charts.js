@@ -5,6 +5,7 @@ import { clock } from "./format.js";
 import { colour } from "./theme.js";
 
 const WINDOW_S = 600;
+const LEAST_WINDOW_S = 90; // of a gateway that has just started
 const HEIGHT = 170;
 const GAP_S = 4; // a hole in the points is drawn as one
 const DASH = [5, 4];
@@ -50,14 +51,14 @@ export class Chart {
       padding: [8, 8, 0, 0],
       legend: { show: false },
       cursor: { y: false, sync: { key: "flow" }, points: { size: 6 }, drag: { x: false, y: false } },
-      scales: { x: { time: true, range: (_plot, _low, high) => [high - WINDOW_S, high] }, y: { range: (_plot, _low, high) => [0, ceiling(high)] } },
+      scales: { x: { time: true, range: (_plot, low, high) => [high - Math.min(WINDOW_S, Math.max(LEAST_WINDOW_S, high - low)), high] }, y: { range: (_plot, _low, high) => [0, ceiling(high)] } },
       axes: [
         { ...axis, space: 80, size: 26, values: (_plot, ticks) => ticks.map((tick) => clock(tick).slice(-8, -3)) },
         { ...axis, size: 56, space: 34, values: (_plot, ticks) => ticks.map((tick) => this.format(tick)) },
       ],
       series: [{}, ...this.series.map((one) => ({
         stroke: colour(one.colour), width: 1.75, dash: one.dash ? DASH : undefined,
-        fill: one.fill ? `color-mix(in srgb, ${colour(one.colour)} 12%, transparent)` : undefined,
+        fill: one.fill ? `color-mix(in srgb, ${colour(one.colour)} 8%, transparent)` : undefined,
         points: { show: false }, spanGaps: false,
       }))],
       hooks: { setCursor: [(plot) => { this.at = plot.cursor.idx; this.legend(); }] },

@@ -45,6 +45,24 @@ export function refresh(element, ...children) {
   if (element.innerHTML !== next.innerHTML) element.replaceChildren(...next.childNodes);
 }
 
+/** On a narrow page what was chosen stands below the list it was chosen from: go there. */
+export function bringIntoView(element) {
+  if (matchMedia("(max-width: 860px)").matches) element.scrollIntoView({ block: "start" });
+}
+
+/** What is wider than its place can be scrolled by keyboard too: it takes the focus, by the name of its card. */
+export function mindScrolling() {
+  for (const box of document.querySelectorAll(".scroll")) {
+    if (box.scrollWidth <= box.clientWidth && box.scrollHeight <= box.clientHeight) {
+      for (const name of ["tabindex", "role", "aria-labelledby"]) box.removeAttribute(name);
+      continue;
+    }
+    box.tabIndex = 0;
+    box.setAttribute("role", "group");
+    box.setAttribute("aria-labelledby", box.closest("[aria-labelledby]:not(.scroll)").getAttribute("aria-labelledby"));
+  }
+}
+
 let noticeTimer = 0;
 
 /** A sentence about what was just done, for all to see and hear. */

@@ -1,6 +1,6 @@
 // One dead letter: its event beside the error, to be edited, replayed or dropped.
 
-import { empty, h, notice } from "./dom.js";
+import { bringIntoView, empty, h, notice } from "./dom.js";
 import { explain, get, post } from "./api.js";
 import { dropOne } from "./letter-actions.js";
 import { bytes, clock, words } from "./format.js";
@@ -24,7 +24,9 @@ export class Letter {
     this.text = null;
     try {
       const letter = await get(`console/dead-letters/${seq}`);
-      if (this.seq === seq) this.paint(letter);
+      if (this.seq !== seq) return;
+      this.paint(letter);
+      bringIntoView(this.box);
     } catch (problem) {
       if (this.seq === seq) this.box.replaceChildren(h("h2", { id: "letter-title" }, `Dead letter ${seq}`), empty(explain(problem)));
     }

@@ -32,15 +32,14 @@ export class Letters {
     if (changed && !$("view-dead-letters").hidden && !this.isPaged) this.load();
   }
 
-  /** `rest` is what stands after #/dead-letters: a sequence, and a filter after `?`. */
-  open(rest) {
-    const [seq, query] = (location.hash.split("/")[2] ?? "").split("?");
-    this.filter = Object.fromEntries(new URLSearchParams(query ?? location.hash.split("?")[1] ?? ""));
+  /** `seq` is what stands after #/dead-letters/; the filter stands after `?`. */
+  open(seq) {
+    this.filter = Object.fromEntries(new URLSearchParams(location.hash.split("?")[1] ?? ""));
     this.seq = /^\d+$/.test(seq) ? Number(seq) : null;
     this.form();
     this.load();
     if (this.seq !== null) this.letter.show(this.seq);
-    else this.letter.close(rest);
+    else this.letter.close();
   }
 
   form() {

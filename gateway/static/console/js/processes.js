@@ -1,7 +1,7 @@
 // Every gateway and collector: what it is doing, how much, and what it has to do with.
 
 import { empty, h, state, table } from "./dom.js";
-import { bytes, clock, count, duration, figure, ms, sum, words } from "./format.js";
+import { bytes, clock, count, duration, figure, ms, plural, sum, words } from "./format.js";
 
 const STATES = {
   serving: "ok", idle: "ok", fetching: "ok", storing: "ok",
@@ -34,7 +34,7 @@ function flushed(flush) {
 
 function accepted(totals) {
   const refused = sum(totals.refused);
-  return `${count(sum(totals.accepted))} accepted, ${count(sum(totals.rejected))} invalid${refused ? `, ${count(refused)} requests refused` : ""}`;
+  return `${count(sum(totals.accepted))} accepted, ${count(sum(totals.rejected))} invalid${refused ? `, ${plural(refused, "request")} refused` : ""}`;
 }
 
 function settled({ settled: found }) {

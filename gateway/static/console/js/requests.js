@@ -1,6 +1,6 @@
 // The view "Requests": the latest ones as they are answered, and the receipt of any.
 
-import { $, empty, h, notice, state, table, tr } from "./dom.js";
+import { $, bringIntoView, empty, h, notice, state, table, tr } from "./dom.js";
 import { Receipt } from "./receipt.js";
 import { clock, count, ms, sum, words } from "./format.js";
 
@@ -25,7 +25,7 @@ export class Requests {
 
   hello({ requests }) {
     this.waiting = [];
-    this.rows = null;
+    this.rows = null; // after a reconnection the history holds all that was missed
     if (!requests.length) {
       $("latest").replaceChildren(empty("No request has come since this gateway started.", h("a", { href: "#/test", class: "button" }, "Send a test event")));
       return;
@@ -43,6 +43,7 @@ export class Requests {
     $("find-id").value = id;
     this.id = id;
     this.receipt.show(id);
+    if (id) bringIntoView($("receipt"));
     this.mark();
   }
 

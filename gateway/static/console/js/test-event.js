@@ -1,6 +1,6 @@
 // The view "Test event": an event of any platform, sent as a platform would, and followed to its row.
 
-import { $, h, state } from "./dom.js";
+import { $, bringIntoView, h, state } from "./dom.js";
 import { explain, get, postText } from "./api.js";
 import { ms } from "./format.js";
 
@@ -39,6 +39,7 @@ export class TestEvent {
   async send() {
     this.button.disabled = true;
     this.steps([["unknown", "Sending", ""]]);
+    bringIntoView($("way").closest(".card"));
     try {
       await this.follow();
     } catch (problem) {
