@@ -26,13 +26,16 @@ define python_is_new_enough
 @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "floodgate: $(PYTHON) is $$($(PYTHON) -V 2>&1), and this needs 3.11 or newer: name another one: make PYTHON=python3.12" >&2; exit 1; }
 endef
 
-.PHONY: run test test-faults test-overload fuzz check bulk-test bench bench-growth reference lock clean help again
+.PHONY: run test test-browser test-faults test-overload fuzz check bulk-test bench bench-growth reference lock clean help again
 
 run: $(LOCAL) ## Start everything and keep it running (PORT=3000, DATA_DIR=.data); Ctrl-C stops it
 	@$(BIN)/python -m deploy.local run
 
 test: $(DEV) ## Run the whole test suite, on real servers (ARGS="-k words" for some of it)
 	$(BIN)/python -m pytest $(ARGS)
+
+test-browser: $(DEV) ## Drive the console in a real Chromium, which has to be installed (ARGS="-k words" for some)
+	$(BIN)/python -m pytest tests/browser $(ARGS)
 
 test-faults: $(DEV) ## Break everything under load and settle the ledger, up to 25 minutes (ARGS=--short: 2 minutes)
 	$(BIN)/python -m pytest tests/faults
