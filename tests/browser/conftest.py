@@ -25,10 +25,15 @@ REACHED = "Failed to load resource"
 NewPage = Callable[..., Page]
 
 
+def chromium() -> str | None:
+    """Where one is; None where there is none."""
+    return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """One that talks to nobody by itself."""
-    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+    found = chromium()
     if found is None:
         pytest.skip("there is no Chromium here: apt-get install chromium, or name one: CHROMIUM=/path/to/it")
     with sync_playwright() as playwright:

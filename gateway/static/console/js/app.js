@@ -41,6 +41,8 @@ const stream = new Stream({
   },
 });
 
+let shown = null;
+
 function route() {
   const [name, ...rest] = location.hash.replace(/^#\/?/, "").split("?")[0].split("/");
   if (location.hash === "#main") return;
@@ -50,6 +52,8 @@ function route() {
     if (link.dataset.view === view) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
+  if (view !== shown) window.scrollTo(0, 0);
+  shown = view;
   opened[view].open(rest.map(decodeURIComponent).join("/"));
 }
 

@@ -48,12 +48,12 @@ export class Chart {
     this.plot = new uPlot({
       width: this.plotBox.clientWidth,
       height: HEIGHT,
-      padding: [8, 8, 0, 0],
+      padding: [8, 24, 0, 0],
       legend: { show: false },
       cursor: { y: false, sync: { key: "flow" }, points: { size: 6 }, drag: { x: false, y: false } },
       scales: { x: { time: true, range: (_plot, low, high) => [high - Math.min(WINDOW_S, Math.max(LEAST_WINDOW_S, high - low)), high] }, y: { range: (_plot, _low, high) => [0, ceiling(high)] } },
       axes: [
-        { ...axis, space: 80, size: 26, values: (_plot, ticks) => ticks.map((tick) => clock(tick).slice(-8, -3)) },
+        { ...axis, space: 80, size: 26, values: (plot, ticks) => ticks.map((tick) => timeOf(tick, plot.scales.x)) },
         { ...axis, size: 56, space: 34, values: (_plot, ticks) => ticks.map((tick) => this.format(tick)) },
       ],
       series: [{}, ...this.series.map((one) => ({
@@ -86,6 +86,11 @@ export class Chart {
     const label = `${this.title}, last ten minutes. ${said.join(". ")}.`;
     if (this.plotBox.getAttribute("aria-label") !== label) this.plotBox.setAttribute("aria-label", label);
   }
+}
+
+/** Minutes; with seconds while little is shown. */
+function timeOf(tick, { min, max }) {
+  return max - min < WINDOW_S / 2 ? clock(tick).slice(-8) : clock(tick).slice(-8, -3);
 }
 
 function columns(points, series) {

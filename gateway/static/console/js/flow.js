@@ -2,7 +2,7 @@
 
 import { $, empty, h, refresh, state, table } from "./dom.js";
 import { Chart } from "./charts.js";
-import { count, duration, figure, ms, plural, sum, words } from "./format.js";
+import { count, duration, figure, ms, sum, words } from "./format.js";
 import { processes } from "./processes.js";
 
 const POINTS = 600;
@@ -73,14 +73,14 @@ export class Flow {
     const failed = this.points.reduce((total, one) => total + sum(one.errors), 0);
     const oldest = Math.max(0, ...waiting.map((backlog) => backlog.seconds));
     const messages = waiting.reduce((total, backlog) => total + backlog.messages, 0);
-    const split = (record) => this.sources.map((name) => `${name} ${figure(record[name] ?? 0)}`).join(" · ");
+    const split = (record) => this.sources.map((name) => h("span", {}, `${name} ${figure(record[name] ?? 0)}`));
     return [
       tile("Accepted", figure(sum(point.accepted)), "/s", split(point.accepted)),
       tile("Stored", figure(sum(point.stored)), "/s", split(point.stored)),
-      tile("Backlog", waiting.length ? figure(messages) : "–", "messages",
+      tile("Backlog", waiting.length ? figure(messages) : "–", waiting.length ? "messages" : "",
         waiting.length ? (messages ? `oldest ${duration(oldest)}` : "nothing waits") : "can't be seen now"),
       tile("99 % answered in", ms(point.p99), "", point.p50 == null ? "no request lately" : `half in ${ms(point.p50)}`),
-      tile("In flight", figure(point.inFlight), "", plural(point.inFlight, "request") + " being worked on"),
+      tile("In flight", figure(point.inFlight), "", "requests being worked on"),
       tile("Errors", figure(Math.round(failed)), "", "in the last ten minutes", failed >= 1 ? "warn" : null),
     ];
   }

@@ -71,7 +71,7 @@ function sentence(found) {
   const named = { nats: "NATS is away", postgres: "PostgreSQL is away" }[first.name];
   const effect = { nats: ": events are refused, and senders try again", postgres: ": events wait in their streams, nothing is lost" }[first.name];
   const what = named ? named + effect : `${first.title}: ${first.detail}`;
-  const others = found.length - 1;
+  const others = found.filter((check) => check !== first && !(first.name === "nats" && check.name === "intake")).length;
   return `${what}, since ${clock(first.since)}${others ? `; and ${others} more` : ""}`;
 }
 

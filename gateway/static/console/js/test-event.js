@@ -10,7 +10,7 @@ const GIVE_UP_MS = 60_000;
 export class TestEvent {
   constructor() {
     this.select = h("select", { id: "test-kind", onchange: () => this.fresh() });
-    this.text = h("textarea", { id: "test-body", rows: "22", spellcheck: "false", autocomplete: "off" });
+    this.text = h("textarea", { id: "test-body", rows: "18", spellcheck: "false", autocomplete: "off" });
     this.button = h("button", { type: "submit", class: "primary" }, "Send it");
     $("test-form").append(
       h("div", { class: "row" }, h("label", { for: "test-kind" }, "Example"), this.select,

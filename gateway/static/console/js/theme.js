@@ -25,7 +25,8 @@ export class Theme {
   }
 
   show() {
-    this.button.textContent = `Theme: ${this.chosen}`;
+    this.button.lastElementChild.textContent = this.chosen;
+    this.button.setAttribute("aria-label", `Theme: ${this.chosen}`);
   }
 }
 
