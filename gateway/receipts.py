@@ -162,8 +162,10 @@ class ReceiptReader:
         try:
             async with asyncio.timeout(PROBE_S):
                 await (await self._connected()).fetchval("SELECT 1")
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            raise Retryable(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__) from error
+        except TimeoutError as error:
+            raise Retryable(f"no answer within {PROBE_S:g} s") from error
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise Retryable(f"{type(error).__name__}: {error}") from error
 
     async def close(self) -> None:
         """Disconnect from PostgreSQL."""

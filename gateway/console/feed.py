@@ -78,24 +78,27 @@ class Feed:
 
     async def _send(self, answer: web.StreamResponse) -> None:
         history = {"points": list(self._points), "requests": list(self._requests)}
-        await self._write(answer, b"hello", msgspec.json.encode(self._hello | history))
+        await self._send_event(answer, b"hello", msgspec.json.encode(self._hello | history))
         sent = 0
         while not self._has_ended:
             news = self._news
             if sent != self._ordinal:
                 sent = self._ordinal
-                await self._write(answer, b"snapshot", self._snapshot)
+                await self._send_event(answer, b"snapshot", self._snapshot)
                 continue
             try:
                 async with asyncio.timeout(HEARTBEAT_S):
                     await news.wait()
             except TimeoutError:
-                await answer.write(b": still here\n\n")
-        await self._write(answer, b"end", b"{}")
+                await self._write(answer, b": still here")
+        await self._send_event(answer, b"end", b"{}")
 
-    async def _write(self, answer: web.StreamResponse, event: bytes, data: bytes) -> None:
+    async def _send_event(self, answer: web.StreamResponse, event: bytes, data: bytes) -> None:
+        await self._write(answer, b"event: " + event + b"\ndata: " + data)
+
+    async def _write(self, answer: web.StreamResponse, text: bytes) -> None:
         async with asyncio.timeout(WRITE_TIMEOUT_S):
-            await answer.write(b"event: " + event + b"\ndata: " + data + b"\n\n")
+            await answer.write(text + b"\n\n")
 
     def _retire_latest(self) -> None:
         """What is history is not in the latest snapshot, which follows the hello: nothing is sent twice."""

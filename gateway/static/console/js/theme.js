@@ -25,7 +25,7 @@ export class Theme {
   }
 
   show() {
-    this.button.lastElementChild.textContent = this.chosen;
+    this.button.lastElementChild.textContent = `: ${this.chosen}`;
     this.button.setAttribute("aria-label", `Theme: ${this.chosen}`);
   }
 }
