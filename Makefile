@@ -38,7 +38,7 @@ run: $(LOCAL) ## Start everything and keep it running (PORT=3000, DATA_DIR=.data
 test: $(DEV) ## Run the whole test suite, on real servers (ARGS="-k words" for some of it)
 	$(BIN)/python -m pytest $(ARGS)
 
-test-browser: $(DEV) ## Look at the pages in Chromium (Debian's package chromium, or CHROMIUM=path)
+test-browser: $(DEV) ## Drive the pages in a real Chromium (Debian's package chromium, or CHROMIUM=path)
 	$(BIN)/python -m pytest tests/browser $(ARGS)
 
 test-faults: $(DEV) ## Break everything under load and settle the ledger, up to 25 minutes (ARGS=--short: 2 minutes)

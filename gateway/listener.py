@@ -37,11 +37,20 @@ class Listener(web.BaseSite):
     """One address that connections come to."""
 
     def __init__(
-        self, runner: web.BaseRunner, host: str, port: int, *, limits: Limits, shared: bool, metrics: GatewayMetrics
+        self,
+        runner: web.BaseRunner,
+        host: str,
+        port: int,
+        *,
+        variable: str,
+        limits: Limits,
+        shared: bool,
+        metrics: GatewayMetrics,
     ) -> None:
         super().__init__(runner, backlog=_SOCKET_BACKLOG)
         self._host = host
         self._port = port
+        self._variable = variable
         self._limits = limits
         self._shared = shared
         self._metrics = metrics
@@ -70,8 +79,8 @@ class Listener(web.BaseSite):
             )
         except OSError as error:
             raise Fatal(
-                f"can't listen on {self._host}:{self._port}: {error.strerror or error}. Set PORT to a free port, or "
-                "stop what is using this one"
+                f"can't listen on {self._host}:{self._port}: {error.strerror or error}. Set {self._variable} to a "
+                "free port, or stop what is using this one"
             ) from error
 
     def _factory(self, server: web.Server, loop: asyncio.AbstractEventLoop) -> Callable[[], asyncio.BaseProtocol]:

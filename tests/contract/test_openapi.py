@@ -109,7 +109,7 @@ def test_every_route_is_in_it_and_no_other() -> None:
     )
     served = {
         (route.method, route.resource.canonical)
-        for route in gateway.app.router.routes()
+        for route in gateway._front.public.router.routes()
         if route.resource is not None and route.method != "HEAD"  # wherever GET is
     }
     described = {(method, path) for method, path, _ in _operations()}
