@@ -22,10 +22,6 @@ Requires = Callable[[web.Request, Scope], object]
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def open_to_all(_request: web.Request, _scope: Scope) -> None:
-    """Where authentication is off."""
-
-
 class Door:
     """Wraps handlers. `host` is what the gateway listens on; `also` are names that stand for it beside that."""
 
