@@ -136,6 +136,7 @@ class _Connection(web.RequestHandler):
         answer = problem(status, detail, correlation_id_of(request), reason=RefuseReason.NOT_HTTP)
         harden(answer)
         answer.force_close()
+        answer.headers["Connection"] = "close"  # in words, too: what is no HTTP may not look at our version of it
         return answer
 
 

@@ -176,7 +176,7 @@ class DeadLetterRoutes:
 
         await self._on_each(action, tally, revive)
         if action.confirm:
-            self._log.info("dead_letters_replayed", letters=tally.letters, kept=tally.kept, **_told_filter(action))
+            self._log.info("dead_letters_replayed", letters=tally.letters, kept=tally.kept, chosen=_told_filter(action))
         return _json(tally)
 
     async def drop(self, request: web.Request) -> web.Response:
@@ -192,7 +192,7 @@ class DeadLetterRoutes:
 
         await self._on_each(action, tally, remove)
         if action.confirm:
-            self._log.warning("dead_letters_dropped", letters=tally.letters, **_told_filter(action))
+            self._log.warning("dead_letters_dropped", letters=tally.letters, chosen=_told_filter(action))
         return _json(tally)
 
     async def _on_each(self, action: _Action, tally: _Tally, each: Each) -> None:
