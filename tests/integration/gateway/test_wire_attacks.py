@@ -135,7 +135,7 @@ async def test_a_body_that_trickles_is_cut_after_its_time(start: Start) -> None:
     running = await start(body_timeout_ms=300)
     async with _connected(running) as (reader, writer):
         writer.write(_head("Content-Length: 1000") + b"[")
-        answered = await asyncio.wait_for(reader.read(), WAIT_S)
+        answered = await asyncio.wait_for(reader.readuntil(b'"}'), WAIT_S)
     assert answered.startswith(b"HTTP/1.1 408 ")
     assert b"did not arrive within 0.3 s" in answered
     await eventually(lambda: running.in_flight() == (0, 0))
