@@ -29,8 +29,8 @@ define python_is_new_enough
 @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "floodgate: $(PYTHON) is $$($(PYTHON) -V 2>&1), and this needs 3.11 or newer: name another one: make PYTHON=python3.12" >&2; exit 1; }
 endef
 
-.PHONY: run test test-browser test-faults test-overload test-observability fuzz check check-deploy image bulk-test \
-	bench bench-growth bench-scaling reference viewer lock clean help again
+.PHONY: run test test-browser test-faults test-overload test-observability dashboard-picture fuzz check check-deploy \
+	image bulk-test bench bench-growth bench-scaling reference viewer lock clean help again
 
 run: $(LOCAL) ## Start everything and keep it running (PORT=3000, DATA_DIR=.data); Ctrl-C stops it
 	@$(BIN)/python -m deploy.local run
@@ -50,6 +50,9 @@ test-overload: $(DEV) ## Load the gateway with more than it takes, in the long f
 
 test-observability: $(DEV) ## Have a real Prometheus watch a real run, and ask it for every panel: 20 seconds (ARGS=-v)
 	$(BIN)/python -m pytest tests/observability $(ARGS)
+
+dashboard-picture: $(DEV) ## Draw the dashboard Overview of a real run for docs/images (Prometheus and Chromium): 1 minute
+	$(BIN)/python -m tests.observability
 
 fuzz: $(DEV) ## Send CASES mutated requests to a gateway and check each answer (100000; ARGS="--seed 7")
 	$(BIN)/python -m tests.fuzz --cases $(CASES) $(ARGS)

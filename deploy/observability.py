@@ -125,6 +125,10 @@ def page() -> str:
         "`rules/floodgate.yml`. One setting there, the external label `runbook`, says where the alerts' links lead.\n"
         "- **Grafana**: `deploy/grafana/dashboards/` are written by `make reference` from `deploy/dashboards/`, and "
         "provisioned by `deploy/grafana/provisioning/`. Variables choose the source and the instance.\n"
+        "![The dashboard Overview during a run](images/dashboard-overview.png)\n\n"
+        "*The dashboard Overview: a minute of bulk tests and one unreadable message. Not a screenshot of Grafana, but "
+        "our own drawing of the dashboard's file: its panels and queries, answered by a real Prometheus "
+        "(`python -m deploy.dashboards.render`). `make dashboard-picture` makes it anew.*\n",
         "- `promtool test rules deploy/prometheus/tests/*.yml` has for each alert a case in which it fires and one in "
         "which it stays quiet. `make test-observability` runs a real Prometheus beside a real run, and asks it for "
         "every panel.\n",

@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 from collectors.settings import CollectorSettings, DatabaseSettings
 from deploy import observability
 from deploy.dashboards import catalog
-from deploy.local.settings import LocalSettings
+from deploy.local.settings import USUAL_INTERNAL_PORT, LocalSettings
 from gateway.settings import AccessSettings, GatewaySettings
 from shared.events import SOURCES
 from shared.events.validation import UNKNOWN_SOURCE
@@ -106,6 +106,11 @@ def settings_page() -> str:
                 ("`DATA_DIR`", "`.data`", "Folder of both embedded servers' data, kept from run to run"),
                 ("`HOST`", f"`{local.host}`", "Address that the gateway listens on"),
                 ("`PORT`", f"`{local.port}`", "Port of the gateway, which never moves to another one"),
+                (
+                    "`INTERNAL_PORT`",
+                    f"{USUAL_INTERNAL_PORT} where `SENDERS` are set, else none",
+                    "Port on which the gateway is looked at; moves to a free one when it is taken",
+                ),
                 ("`NATS_URL`", "none", "Use this server instead of starting one"),
                 ("`DATABASE_URL`", "none", "Use this PostgreSQL instead of starting one"),
             ],

@@ -46,7 +46,7 @@ class Caller:
             try:
                 self.seal.check()
             except BadSignature as error:
-                raise _unknown(str(error)) from error
+                raise _unknown(str(error), self.sender) from error
 
 
 class Access:
@@ -88,6 +88,7 @@ class Access:
                 HTTPStatus.FORBIDDEN,
                 RefuseReason.FORBIDDEN,
                 f"{sender.name} has no scope {scope}; it has {', '.join(sorted(sender.scopes))}",
+                sender=sender.name,
             )
         return sender
 
@@ -109,7 +110,7 @@ class Access:
                 tolerance_s=self._tolerance_s,
             )
         except BadSignature as error:
-            raise _unknown(str(error)) from error
+            raise _unknown(str(error), sender) from error
         return Caller(sender, claim)
 
     def handshake(self, request: web.BaseRequest) -> str:
@@ -154,7 +155,7 @@ class Access:
 
     def _refuse_expired(self, sender: Sender) -> None:
         if sender.expires is not None and self._clock() >= sender.expires:
-            raise _unknown(f"the credentials of {sender.name} expired on {sender.expires:%Y-%m-%d}")
+            raise _unknown(f"the credentials of {sender.name} expired on {sender.expires:%Y-%m-%d}", sender)
 
 
 def _key_of(request: web.BaseRequest) -> str | None:
@@ -166,7 +167,12 @@ def _key_of(request: web.BaseRequest) -> str | None:
     return None
 
 
-def _unknown(why: str) -> Refused:
+def _unknown(why: str, sender: Sender | None = None) -> Refused:
+    """`sender`: who it says it is."""
     return Refused(
-        HTTPStatus.UNAUTHORIZED, RefuseReason.UNAUTHENTICATED, f"The sender is not known: {why}", dict(_CHALLENGE)
+        HTTPStatus.UNAUTHORIZED,
+        RefuseReason.UNAUTHENTICATED,
+        f"The sender is not known: {why}",
+        dict(_CHALLENGE),
+        sender=sender.name if sender is not None else None,
     )

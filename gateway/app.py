@@ -28,7 +28,7 @@ from gateway.intake import Intake
 from gateway.rates import Rates
 from gateway.receipts import ReceiptReader
 from gateway.scopes import Scope
-from gateway.senders import Senders
+from gateway.senders import ANYONE, Senders
 from gateway.settings import AccessSettings, GatewaySettings
 from shared import loop_lag
 from shared.errors import Fatal
@@ -86,7 +86,8 @@ class Gateway:
         self._shutdown = shutdown
         self._log = log
         self._metrics = metrics
-        metrics.start_at_zero(registry.sources)
+        known = tuple(senders.by_name.values()) if senders is not None else (ANYONE,)
+        metrics.start_at_zero(registry.sources, [sender.name for sender in known])
         self._provisioned = False
         self.listening = asyncio.Event()
         self.url = ""
@@ -147,7 +148,7 @@ class Gateway:
             metrics=metrics,
             tracer=tracer,
         )
-        for sender in senders.by_name.values() if senders is not None else ():
+        for sender in known:
             if sender.expires is not None:
                 metrics.secret_expiry.labels(sender.name).set(sender.expires.timestamp())
         self._answered = AnsweredRequests()

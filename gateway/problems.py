@@ -23,16 +23,26 @@ RETRY_AFTER_S: Final = 1
 
 
 class Refused(Exception):
-    """A request is refused whole. `detail` tells its sender what was wrong and what to do."""
+    """A request is refused whole. `detail` tells its sender what was wrong and what to do.
+
+    `sender` is its name, where it is refused for being that sender's: operators then see whose.
+    """
 
     def __init__(
-        self, status: HTTPStatus, reason: RefuseReason, detail: str, headers: dict[str, str] | None = None
+        self,
+        status: HTTPStatus,
+        reason: RefuseReason,
+        detail: str,
+        headers: dict[str, str] | None = None,
+        *,
+        sender: str | None = None,
     ) -> None:
         super().__init__(detail)
         self.headers = headers
         self.status = status
         self.reason = reason
         self.detail = detail
+        self.sender = sender
 
 
 def problem(
@@ -81,12 +91,15 @@ def middleware(log: Logger, metrics: GatewayMetrics) -> Middleware:
             return await handler(request)
         except Refused as refused:
             metrics.requests_refused.labels(refused.reason).inc()
+            if refused.sender is not None:
+                metrics.sender_requests.labels(refused.sender, int(refused.status)).inc()
             correlation_id = correlation_id_of(request)
             log.warning(
                 "request_refused",
                 route=route_of(request),
                 status=int(refused.status),
                 reason=refused.reason.value,
+                sender=refused.sender,
                 correlation_id=correlation_id,
             )
             answer = problem(refused.status, refused.detail, correlation_id, refused.headers, reason=refused.reason)

@@ -72,7 +72,7 @@ class Rates:
             )
         reset = (await self._limiter.get_window_stats(limit, sender.name, quantity)).reset_time
         headers["Retry-After"] = str(_seconds_until(reset))
-        raise Refused(HTTPStatus.TOO_MANY_REQUESTS, RefuseReason.RATE, detail, headers)
+        raise Refused(HTTPStatus.TOO_MANY_REQUESTS, RefuseReason.RATE, detail, headers, sender=sender.name)
 
     async def headers(self, sender: Sender) -> dict[str, str]:
         """`RateLimit` and `RateLimit-Policy`; {} for a sender without limits."""

@@ -76,9 +76,11 @@ class GatewayMetrics(RoleMetrics):
         r = self.registry
         # gateway.app, once a request
         self.requests = Counter("gateway_requests_total", "HTTP requests answered", ["route", "status"], registry=r)
+        # gateway.handlers, once a request that was not refused; gateway.problems, once one refused for its sender
         self.sender_requests = Counter(
             "gateway_sender_requests_total",
-            "Webhook requests whose events were looked at, by sender (anyone where the gateway runs open) and status",
+            "Webhook requests whose events were looked at, and requests refused for their sender, by sender (anyone "
+            "where the gateway runs open) and status",
             ["sender", "status"],
             registry=r,
         )
@@ -171,14 +173,16 @@ class GatewayMetrics(RoleMetrics):
             registry=r,
             multiprocess_mode="livemax",
         )
-        # gateway.senders, when the senders are read
+        # gateway.app, at the start
         self.secret_expiry = Gauge(
             "gateway_sender_secret_expiry_timestamp_seconds", "When a sender's secret ends, where it does",
             ["sender"], registry=r, multiprocess_mode="livemax",
         )  # fmt: skip
 
-    def start_at_zero(self, sources: Iterable[str]) -> None:
-        """Make the counters of all that can be counted for these sources. Called once, by gateway.app."""
+    def start_at_zero(self, sources: Iterable[str], senders: Iterable[str]) -> None:
+        """Make the counters of all that can be counted for these. Called once, by gateway.app."""
+        for sender in senders:
+            self.sender_events.labels(sender)
         for refusal in RefuseReason:
             self.requests_refused.labels(refusal)
         for failure in PublishFailure:

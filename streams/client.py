@@ -1,4 +1,4 @@
-"""The nats-py client with what it lacks: keys in memory, and TLS that is not given up.
+"""The nats-py client with what it lacks: keys in memory, TLS that is not given up, and an end that is always told.
 
 Invariant: where the settings ask for TLS, nothing is sent to a server that offers none, neither credentials
 nor a message. nats-py by itself would go on in plain text, even with `tls://`, as the server decides.
@@ -55,6 +55,21 @@ class NatsClient(Client):
         if self._floodgate.wants_tls and not self._server_info.get("tls_required"):
             raise TlsNotOffered
         return super()._connect_command()
+
+    async def _close(self, status: int, do_cbs: bool = True) -> None:
+        """nats-py's, also where what it still has to send can't be sent.
+
+        It writes that to the socket before it calls `closed_cb`. Where the server has closed the socket, uvloop raises
+        RuntimeError for the write (asyncio: OSError, in draining), in a task that nobody waits for: a program whose key
+        is taken back while it publishes would never learn that it is closed for good.
+        """
+        try:
+            await super()._close(status, do_cbs)
+        except (OSError, RuntimeError):
+            self._pending = []
+            self._pending_data_size = 0
+            self._status = Client.DISCONNECTED  # or it would take itself for closed already
+            await super()._close(status, do_cbs)
 
 
 def inbox_prefix(name: str) -> str:

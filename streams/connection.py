@@ -112,7 +112,7 @@ class Connection:
             try:
                 async with asyncio.timeout(CLOSE_STEP_S):
                     await step()
-            except (TimeoutError, nats.errors.Error, OSError) as error:
+            except (TimeoutError, nats.errors.Error, OSError, RuntimeError) as error:  # the last is uvloop's OSError
                 self._log.warning("nats_close_failed", error=repr(error))
 
     def require(self) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 FOLDER: Final = Path(".secrets")
-PASSWORDS: Final = ("postgres_password", "grafana_password")
+PASSWORDS: Final = ("postgres_password", "monitor_password", "grafana_password")
 ROLES: Final = ("owner", "collector", "reader")
 OTHERS: Final = {
     "keys.conf": "python -m streams keys",

@@ -123,6 +123,50 @@ GATEWAY: Final = Dashboard(
                     unit="s",
                     runbook=["NoEvents"],
                 ),
+            ],
+        ),
+        Row(
+            "Senders",
+            [
+                Panel(
+                    title="Events by sender",
+                    about="Made durable. All are of one sender, anyone, where the gateway runs open.",
+                    queries=[Query(rate("gateway_sender_events_total", by="sender", where=INSTANCE), "{{sender}}")],
+                    unit="cps",
+                    stacked=True,
+                    width=6,
+                ),
+                Panel(
+                    title="Answers by sender and status",
+                    about="401, 403: its key, signature or scope. 429: it is over its rate.",
+                    queries=[
+                        Query(
+                            rate("gateway_sender_requests_total", by="sender, status", where=INSTANCE),
+                            "{{sender}} {{status}}",
+                        )
+                    ],
+                    unit="reqps",
+                    width=6,
+                    runbook=["SenderRefused"],
+                ),
+                Panel(
+                    title="Refused at the door",
+                    about="unauthenticated: a key that nobody has here. not_http, connections: no request came of it.",
+                    queries=[
+                        Query(
+                            rate(
+                                "gateway_requests_refused_total",
+                                by="reason",
+                                where=f'reason=~"unauthenticated|forbidden|rate|not_http|connections", {INSTANCE}',
+                            ),
+                            "{{reason}}",
+                        )
+                    ],
+                    unit="reqps",
+                    stacked=True,
+                    width=6,
+                    runbook=["SenderUnknown", "RequestsRefused"],
+                ),
                 Panel(
                     title="Until a sender's secret ends",
                     about="Send the sender its next secret before.",
@@ -130,6 +174,7 @@ GATEWAY: Final = Dashboard(
                         Query("min by (sender) (gateway_sender_secret_expiry_timestamp_seconds) - time()", "{{sender}}")
                     ],
                     unit="s",
+                    width=6,
                     warn_at=14 * 86_400,
                     bad_at=2 * 86_400,
                     runbook=["SecretExpires"],

@@ -6,6 +6,7 @@ from typing import Final
 from deploy.dashboards.model import Dashboard, Panel, Query, Row
 from deploy.dashboards.promql import INSTANCE, most, quantile, rate
 
+_ALL: Final = 'source=~"$source|unknown"'
 _NUMBER: Final = partial(Panel, kind="stat", width=4, height=4)
 
 OVERVIEW: Final = Dashboard(
@@ -43,9 +44,16 @@ OVERVIEW: Final = Dashboard(
                 ),
                 _NUMBER(
                     title="Failed",
-                    about="The share of events that were refused or could not be made durable, of the worst source, "
-                    "over 5 minutes.",
-                    queries=[Query('max(floodgate:events_failed:ratio5m{source=~"$source|unknown"} >= 0)', "failed")],
+                    about="The share of events that were refused or could not be made durable, over 5 minutes. Of each "
+                    "source alone: *Failed, of all* on the dashboard Gateway.",
+                    queries=[
+                        Query(
+                            f"sum(floodgate:events_failed:rate5m{{{_ALL}}}) / (sum(rate(gateway_events_rejected_total"
+                            f"{{{_ALL}}}[5m])) + sum(rate(gateway_events_accepted_total{{{_ALL}}}[5m])) > 0) "
+                            "or vector(0)",
+                            "failed",
+                        )
+                    ],
                     unit="percentunit",
                     warn_at=0.01,
                     bad_at=0.05,

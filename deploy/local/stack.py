@@ -70,6 +70,7 @@ class Stack:
         self._state_file: Path | None = None
         self._nats: nats.Nats | None = None
         self._postgres: postgres.Postgres | None = None
+        self._internal_port: int | None = None
         self._ops_ports: dict[str, int] = {}
         self._children: dict[str, Child] = {}
         self._ready = False
@@ -107,6 +108,8 @@ class Stack:
         if shutil.disk_usage(data_dir.path).free < SCARCE_DISK_BYTES:
             self._console.warn(f"less than 2 GB are free where {data_dir.path} lies: a long backlog will not fit")
         await self._start_servers(data_dir)
+        if (usual := self._settings.internal_port) is not None:
+            self._internal_port = self._free_port("the gateway's internal", usual)
         programs = self._program_environment()
         await self._supervisor.run_to_end(
             ChildSpec(name="streams apply", argv=_dying_with_us(self._programs.apply_streams), environment=programs),
@@ -176,7 +179,7 @@ class Stack:
             )
         )
         for source, usual in zip(self._sources, range(USUAL_OPS_PORT, ports.HIGHEST_PORT), strict=False):
-            taken = (*self._ops_ports.values(), self._settings.port)
+            taken = (*self._ops_ports.values(), self._internal_port or 0)
             port = self._free_port(f"the {source} collector's ops", usual, without=taken)
             self._ops_ports[source] = port
             command = (*self._programs.collector, "--source", source, "--ops-port", str(port))
@@ -208,6 +211,7 @@ class Stack:
             **(_without_libpq_variables(inherited) if self._postgres else inherited),
             "HOST": self._settings.host,
             "PORT": str(self._settings.port),
+            **({"INTERNAL_PORT": str(self._internal_port)} if self._internal_port else {}),
             "NATS_URL": self._nats_url(),
             "DATABASE_URL": self._dsn(),
             f"NATS_URL{FROM_FILE}": "",  # read already, and an error beside the values above
@@ -246,6 +250,9 @@ class Stack:
     def _addresses(self) -> status.Addresses:
         return status.Addresses(
             gateway_url=self._settings.gateway_url,
+            internal_url=(
+                self._settings.internal_url(self._internal_port) if self._internal_port else self._settings.gateway_url
+            ),
             nats_url=self._nats_url(),
             nats_monitor_url=self._nats.monitor_url if self._nats else None,
             dsn=self._dsn(),

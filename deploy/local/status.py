@@ -56,6 +56,8 @@ class Addresses:
     """Where the parts of a stack are reached."""
 
     gateway_url: str
+    internal_url: str
+    """Where the gateway is looked at: metrics, receipts, console. The same, where it has one port for all."""
     nats_url: str
     nats_monitor_url: str | None
     dsn: str
@@ -92,9 +94,10 @@ def read(path: Path) -> dict[str, Any]:
 def as_object(addresses: Addresses, *, pids: Mapping[str, int], ready: bool) -> dict[str, Any]:
     """The object of `status --json`. A process id is null between two lives, or where the server is not ours."""
     at = addresses
+    internal = {"internal_url": at.internal_url} if at.internal_url != at.gateway_url else {}
     return {
         "ready": ready,
-        "gateway": {"pid": pids.get("gateway"), "url": at.gateway_url},
+        "gateway": {"pid": pids.get("gateway"), "url": at.gateway_url, **internal},
         "nats": {"pid": pids.get("nats"), "url": at.nats_url, "monitor_url": at.nats_monitor_url},
         "postgres": {"pid": pids.get("postgres"), "dsn": at.dsn},
         "collectors": [
@@ -108,10 +111,10 @@ def summary(addresses: Addresses) -> str:
     """What a user wants to know once everything is ready. Passwords of servers that are not ours stay out."""
     at = addresses
     rows = [
-        ("console", f"{at.gateway_url}/"),
+        ("console", f"{at.internal_url}/"),
         ("post events to", f"{at.gateway_url}/webhook/events/bulk"),
-        ("their receipt", f"{at.gateway_url}/webhook/events/bulk/{{correlationId}}"),
-        ("metrics", f"{at.gateway_url}/metrics"),
+        ("their receipt", f"{at.internal_url}/webhook/events/bulk/{{correlationId}}"),
+        ("metrics", f"{at.internal_url}/metrics"),
         *((collector(source), f"{url}/metrics") for source, url in at.ops_urls.items()),
         ("NATS", _without_password(at.nats_url)),
         *([("NATS monitor", at.nats_monitor_url)] if at.nats_monitor_url else []),

@@ -57,7 +57,7 @@ async def shown(console: Console, at: Addresses) -> AsyncIterator[None]:
         yield
         return
     vitals = Vitals(
-        gateway_url=at.gateway_url, ops_urls=tuple(at.ops_urls.values()), show=console.last_line, clock=monotonic
+        gateway_url=at.internal_url, ops_urls=tuple(at.ops_urls.values()), show=console.last_line, clock=monotonic
     )
     showing = asyncio.create_task(vitals.run())
     try:

@@ -7,7 +7,7 @@ DO $$
 DECLARE
     name text;
 BEGIN
-    FOREACH name IN ARRAY ARRAY['floodgate_owner', 'floodgate_collector', 'floodgate_reader'] LOOP
+    FOREACH name IN ARRAY ARRAY['floodgate_owner', 'floodgate_collector', 'floodgate_reader', 'floodgate_monitor'] LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) THEN
             EXECUTE format('CREATE ROLE %I LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE', name);
         END IF;
@@ -17,10 +17,13 @@ BEGIN
     EXECUTE format('ALTER DATABASE %I OWNER TO floodgate_owner', current_database());
     -- Staging tables are temporary ones.
     EXECUTE format('GRANT CONNECT, TEMPORARY ON DATABASE %I TO floodgate_collector', current_database());
-    EXECUTE format('GRANT CONNECT ON DATABASE %I TO floodgate_reader', current_database());
+    EXECUTE format('GRANT CONNECT ON DATABASE %I TO floodgate_reader, floodgate_monitor', current_database());
 END
 $$;
 
 -- Since PostgreSQL 15 the schema is the database owner's, and nobody else may create in it.
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
 GRANT USAGE ON SCHEMA public TO floodgate_collector, floodgate_reader;
+
+-- For postgres_exporter: the server's figures, and no table of ours.
+GRANT pg_monitor TO floodgate_monitor;

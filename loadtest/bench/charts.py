@@ -63,8 +63,8 @@ def lines(title: str, series: Sequence[Line], *, x_name: str, y_name: str) -> st
     drawn = [line for line in series if len(line.points) > 1]
     if not drawn:
         return ""
-    x_most = _nice(max(x for line in drawn for x, _ in line.points))
-    y_most = _nice(max(y for line in drawn for _, y in line.points))
+    x_most = nice(max(x for line in drawn for x, _ in line.points))
+    y_most = nice(max(y for line in drawn for _, y in line.points))
     across, down = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
 
     def place(x: float, y: float) -> tuple[float, float]:
@@ -102,7 +102,7 @@ def short(value: float) -> str:
     return f"{value:.3g}"
 
 
-def _nice(most: float) -> float:
+def nice(most: float) -> float:
     """The end of an axis that holds `most`: 1, 1.5, 2, 2.5, 3, 4, 5, 6 or 8 of a power of ten."""
     if most <= 0:
         return 1.0

@@ -9,9 +9,9 @@ from html import escape
 from typing import Any, Final
 
 from loadtest.bench.charts import Bar, Line, bars, lines
+from loadtest.bench.families import NOT_COUNTED
 from loadtest.bench.figures import CEILING_NAMES, Unit, shown
 from loadtest.bench.numbers import per_million
-from loadtest.bench.processes import NOT_COUNTED
 from loadtest.bench.table import noise
 
 STYLE: Final = """

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from loadtest.bench.families import GENERATOR, OTHERS
 from loadtest.bench.numbers import per_million
-from loadtest.bench.processes import GENERATOR, OTHERS, Processes, of_the_stack, used
+from loadtest.bench.processes import Processes, of_the_stack, used
 
 
 class Meter:

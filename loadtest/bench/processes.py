@@ -12,11 +12,7 @@ from typing import Any, Final
 
 import psutil
 
-HARNESS: Final = "benchmark"
-GENERATOR: Final = "generator"
-OTHERS: Final = "other programs"
-NOT_COUNTED: Final = frozenset({HARNESS, GENERATOR, OTHERS})
-"""Not part of what is measured."""
+from loadtest.bench.families import NOT_COUNTED, OTHERS
 
 _KIB: Final = 1024
 

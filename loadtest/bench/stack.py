@@ -18,7 +18,8 @@ import aiohttp
 import psutil
 
 from loadtest.bench import postgres
-from loadtest.bench.processes import HARNESS, Processes
+from loadtest.bench.families import HARNESS
+from loadtest.bench.processes import Processes
 from loadtest.errors import CannotRun
 from loadtest.health import problems
 from loadtest.local_stack import throwaway_stack

@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from loadtest.bench.families import NOT_COUNTED
 from loadtest.bench.figures import CEILING_NAMES, Unit, Verdict, shown
 from loadtest.bench.numbers import per_million
-from loadtest.bench.processes import NOT_COUNTED
 
 _COLOURS: Final = {
     Verdict.AMBITION: "bold green",

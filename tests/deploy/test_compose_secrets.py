@@ -19,7 +19,7 @@ from tests.servers import PostgresServer
 
 def test_what_is_there_is_kept(tmp_path: Path) -> None:
     folder = tmp_path / "secrets"
-    assert len(secrets.make(folder)) == 5
+    assert len(secrets.make(folder)) == 6
     before = {path.name: path.read_text() for path in folder.iterdir()}
     (folder / "grafana_password").unlink()
     assert secrets.make(folder) == ["grafana_password"]
@@ -56,7 +56,7 @@ async def test_the_script_gives_each_role_the_password_of_its_url(
     await eventually(is_in)
     (connection,) = connections
     secrets.make(tmp_path)
-    for role in secrets.ROLES:
+    for role in (*secrets.ROLES, "monitor"):
         await connection.execute(f"CREATE ROLE floodgate_{role} LOGIN")
     await connection.close()
     environment = {"PATH": f"{psql.parent}:/usr/bin:/bin", "SECRETS": str(tmp_path), "POSTGRES_DB": "floodgate"}
@@ -66,8 +66,10 @@ async def test_the_script_gives_each_role_the_password_of_its_url(
         subprocess.run, script, env=environment, capture_output=True, text=True, check=False
     )
     assert ended.returncode == 0, ended.stderr
-    for role in secrets.ROLES:
-        url = (tmp_path / f"database_url_{role}").read_text().strip()
+    password = (tmp_path / "monitor_password").read_text().strip()
+    urls = {role: (tmp_path / f"database_url_{role}").read_text().strip() for role in secrets.ROLES}
+    urls["monitor"] = f"postgresql://floodgate_monitor:{password}@postgres:5432/floodgate"
+    for role, url in urls.items():
         mine = await asyncpg.connect(url.replace("@postgres:5432", f"@127.0.0.1:{server.port}"))
         assert await mine.fetchval("SELECT current_user") == f"floodgate_{role}"
         await mine.close()

@@ -34,6 +34,11 @@ class PrometheusServer(Server):
             text = text.replace(f"  {setting}: {shipped}\n", f"  {setting}: {every}\n")
         config.write_text(text)
 
+    @property
+    def url(self) -> str:
+        """Of its HTTP API."""
+        return f"http://127.0.0.1:{self.port}"
+
     def query(self, expr: str) -> list[dict[str, Any]]:
         """What an instant query answers: a dict a series, with its labels under `metric`. Blocks."""
         return self._get("/api/v1/query", query=expr)["result"]  # type: ignore[no-any-return]  # JSON
@@ -52,7 +57,7 @@ class PrometheusServer(Server):
         return {one["labels"]["instance"]: one["lastError"] for one in self._get("/api/v1/targets")["activeTargets"]}
 
     def _get(self, path: str, **parameters: str) -> Any:
-        with urlopen(f"http://127.0.0.1:{self.port}{path}?{urlencode(parameters)}", timeout=ANSWER_WITHIN_S) as answer:
+        with urlopen(f"{self.url}{path}?{urlencode(parameters)}", timeout=ANSWER_WITHIN_S) as answer:  # noqa: S310 - its own address
             return orjson.loads(answer.read())["data"]
 
     def _command(self) -> tuple[str, ...]:
@@ -67,7 +72,7 @@ class PrometheusServer(Server):
 
     def _is_ready(self) -> bool:
         try:
-            with urlopen(f"http://127.0.0.1:{self.port}/-/ready", timeout=1) as answer:
+            with urlopen(f"{self.url}/-/ready", timeout=1) as answer:  # noqa: S310 - its own address
                 return bool(answer.status == 200)
         except OSError:
             return False

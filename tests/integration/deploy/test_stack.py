@@ -133,6 +133,22 @@ def test_on_a_terminal_vital_signs_stand_below_the_log_and_are_gone_at_the_end(s
         assert not any("accepted/s" in line for line in terminal.screen())
 
 
+def test_with_senders_the_vital_signs_and_the_urls_are_of_the_internal_port(start: Start) -> None:
+    with Terminal(columns=120) as terminal, socket.create_server(("127.0.0.1", free_port())) as taken:
+        usual = taken.getsockname()[1]
+        run = start(terminal=terminal.device, TERM="xterm", SENDERS="[senders.acme]", INTERNAL_PORT=str(usual))
+        assert wait_until(lambda: "collectors 2/2" in terminal.screen()[-1], within_s=READY_WITHIN_S)
+        assert terminal.screen()[-1].startswith("0 accepted/s")
+        shown = run.status()["gateway"]
+        assert shown["url"] == f"http://127.0.0.1:{run.port}"
+        internal = int(shown["internal_url"].rpartition(":")[2])
+        assert internal not in {usual, run.port}
+        lines = terminal.screen()
+        assert any(line.split() == ["metrics", f"http://127.0.0.1:{internal}/metrics"] for line in lines)
+        assert any(line.split() == ["console", f"http://127.0.0.1:{internal}/"] for line in lines)
+        assert run.stop() == 0
+
+
 def test_where_nobody_watches_there_are_no_vital_signs_and_no_colours(start: Start) -> None:
     run = start()
     run.ready()

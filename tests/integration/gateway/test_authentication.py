@@ -144,6 +144,18 @@ async def test_the_senders_name_is_in_the_log_and_the_metrics_and_its_key_is_not
         assert "a-wrong-key" not in text
 
 
+async def test_who_is_refused_is_in_the_log_and_the_metrics_by_name(guarded: Running) -> None:
+    await guarded.post(array(facebook()), x_api_key=OLD)
+    await guarded.post(array(facebook()), x_api_key=READER)
+    await guarded.post(array(facebook()), x_api_key="a-wrong-key")
+    logged = [entry for entry in guarded.log.entries if entry["event"] == "request_refused"]
+    assert [entry["sender"] for entry in logged] == ["old", "reader", None]
+    metrics = (await guarded.request("GET", "/metrics", headers={"x-api-key": READER})).body.decode()
+    assert 'gateway_sender_requests_total{sender="old",status="401"} 1.0' in metrics
+    assert 'gateway_sender_requests_total{sender="reader",status="403"} 1.0' in metrics
+    assert 'gateway_sender_events_total{sender="old"} 0.0' in metrics
+
+
 async def test_an_expired_key_is_401(guarded: Running) -> None:
     _refused(await guarded.post(array(facebook()), x_api_key=OLD), 401, "expired on 2020-01-01")
 

@@ -42,7 +42,7 @@ class RolesPostgres(PostgresServer):
         try:
             for _ in range(2):
                 await connection.execute(ROLES.read_text())
-            for role in ("floodgate_owner", "floodgate_collector", "floodgate_reader"):
+            for role in ("floodgate_owner", "floodgate_collector", "floodgate_reader", "floodgate_monitor"):
                 await connection.execute(f"ALTER ROLE {role} PASSWORD '{PASSWORD}'")
         finally:
             await connection.close()

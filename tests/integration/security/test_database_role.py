@@ -47,6 +47,19 @@ async def test_the_collectors_role_can_change_nothing_that_is_there(database: Ro
         await database.execute("floodgate_collector", statement)
 
 
+async def test_the_exporters_role_sees_the_sessions_of_others_and_no_table(database: RolesPostgres) -> None:
+    [row] = await database.execute(
+        "floodgate_monitor",
+        "SELECT count(*) FILTER (WHERE query = '<insufficient privilege>') AS hidden, "
+        "pg_database_size(current_database()) AS bytes FROM pg_stat_activity",
+    )
+    assert row["hidden"] == 0
+    assert row["bytes"] > 0
+    for table in ("events", "demographics", "batches"):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await database.execute("floodgate_monitor", f"SELECT * FROM public.{table}")
+
+
 async def test_the_collectors_role_can_insert_and_the_readers_can_read_the_ledger(database: RolesPostgres) -> None:
     await database.execute("floodgate_collector", LEDGER_ROW.format(id="'inserted'"))
     [row] = await database.execute("floodgate_reader", "SELECT stream FROM batches WHERE message_id = 'inserted'")

@@ -4,11 +4,14 @@ import asyncio
 import json
 from base64 import b32encode, urlsafe_b64encode
 from binascii import crc_hqx
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import uvloop
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from nats.errors import ConnectionClosedError
 
 from shared.errors import Fatal
 from streams.keys import make_keys
@@ -62,11 +65,37 @@ async def test_a_program_whose_key_is_taken_back_ends_and_says_so() -> None:
             rotate(server, GATEWAY)
             end = await ended(process)
         assert end.code == 1
-        assert f"gateway: {REFUSED.format(url=server.url)}" in end.said.splitlines(), end.said
+        assert end.said.splitlines()[-1] == f"gateway: {REFUSED.format(url=server.url)}"
+        assert "Traceback" not in end.said
         async with connected(server, GATEWAY):  # with the new one
             pass
     finally:
         server.close()
+
+
+def test_a_program_whose_key_is_taken_back_while_it_publishes_is_told() -> None:
+    """On uvloop, as the programs run: it raises for a write to a socket that the server has closed."""
+
+    async def refused_while_it_publishes() -> tuple[str, list[object]]:
+        lost: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: lost.append(context))
+        async with _refusing("Authorization Violation") as (url, refuse), opened(url) as connection:
+
+            async def publish() -> None:
+                while True:
+                    await connection.client.publish("subject", bytes(1_000))
+                    await asyncio.sleep(0)
+
+            publishing = asyncio.create_task(publish())
+            refuse.set()
+            with pytest.raises(Fatal) as caught:
+                await asyncio.wait_for(connection.watch(), 10)
+            with pytest.raises(ConnectionClosedError):
+                await publishing
+        return str(caught.value).replace(url, "{url}"), lost
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert runner.run(refused_while_it_publishes()) == (REFUSED, [])
 
 
 async def test_a_credentials_file_is_taken_by_a_server_with_operators(tmp_path: Path) -> None:
@@ -97,25 +126,29 @@ async def test_a_credentials_file_is_taken_by_a_server_with_operators(tmp_path: 
 )
 async def test_a_server_that_refuses_while_connected_is_fatal_in_the_same_line(said: str) -> None:
     """As when a JWT expires: the client is told once, and nats-py closes without another word."""
-    ended = asyncio.Event()
+    async with _refusing(said) as (url, refuse), opened(url) as connection:
+        refuse.set()
+        with pytest.raises(Fatal) as caught:
+            await asyncio.wait_for(connection.watch(), 10)
+    assert str(caught.value) == REFUSED.format(url=url)
+
+
+@asynccontextmanager
+async def _refusing(said: str) -> AsyncIterator[tuple[str, asyncio.Event]]:
+    """The URL of a server that takes a client, and what makes it say this, and hang up as nats-server does."""
+    refuse = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b'INFO {"server_id":"x","version":"2.15.1","max_payload":1048576,"headers":true}\r\n')
         await reader.readuntil(b"PING\r\n")
-        writer.write(f"PONG\r\n-ERR '{said}'\r\n".encode())
-        await ended.wait()
+        writer.write(b"PONG\r\n")
+        await refuse.wait()
+        writer.write(f"-ERR '{said}'\r\n".encode())
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
-        url = f"nats://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        try:
-            async with opened(url) as connection:
-                with pytest.raises(Fatal) as caught:
-                    await asyncio.wait_for(connection.watch(), 10)
-        finally:
-            ended.set()
-    assert str(caught.value) == REFUSED.format(url=url)
+        yield f"nats://127.0.0.1:{server.sockets[0].getsockname()[1]}", refuse
 
 
 class _Signer:

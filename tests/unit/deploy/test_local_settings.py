@@ -24,6 +24,28 @@ def test_an_impossible_port_is_named_with_its_value(port: str) -> None:
         LocalSettings.from_environment({"PORT": port})
 
 
+@pytest.mark.parametrize(
+    ("environment", "port"),
+    [
+        ({}, None),
+        ({"AUTH": "open"}, None),
+        ({"SENDERS": "[senders.acme]"}, 3001),
+        ({"SENDERS_FILE": "senders.toml"}, 3001),
+        ({"SENDERS": "[senders.acme]", "INTERNAL_PORT": "4001"}, 4001),
+        ({"INTERNAL_PORT": "4001"}, 4001),
+        ({"INTERNAL_PORT": "0"}, 3001),
+    ],
+)
+def test_with_senders_the_gateway_is_looked_at_on_a_port_of_its_own(
+    environment: dict[str, str], port: int | None
+) -> None:
+    settings = LocalSettings.from_environment(environment)
+    assert settings.internal_port == port
+    assert settings.internal_url(7) == "http://127.0.0.1:7"
+    with pytest.raises(SettingError, match="INTERNAL_PORT is 'x': it takes a number from 1 to 65535"):
+        LocalSettings.from_environment({"INTERNAL_PORT": "x"})
+
+
 def test_a_server_of_somebody_elses_may_be_named_by_a_file(tmp_path: Path) -> None:
     (tmp_path / "dsn").write_text("postgresql://u:p@h/d\n")
     settings = LocalSettings.from_environment({"DATABASE_URL_FILE": str(tmp_path / "dsn")})

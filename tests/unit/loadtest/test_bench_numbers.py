@@ -2,10 +2,11 @@
 
 import pytest
 
+from loadtest.bench.families import OTHERS
 from loadtest.bench.figures import Figure, Unit, Verdict, figures, shown
 from loadtest.bench.growth import summary
 from loadtest.bench.numbers import median, per_million, per_second, percentile, ratio, spread, weighted_percentile
-from loadtest.bench.processes import OTHERS, Snapshot, of_the_stack, used
+from loadtest.bench.processes import Snapshot, of_the_stack, used
 from loadtest.bench.stored import settled
 from loadtest.bench.table import noise
 

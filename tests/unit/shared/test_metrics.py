@@ -127,7 +127,7 @@ def test_a_value_of_a_closed_list_is_a_plain_word_and_is_itself_in_a_label(reaso
 
 def test_counters_are_at_zero_before_the_first_event() -> None:
     gateway, collector = GatewayMetrics(), CollectorMetrics()
-    gateway.start_at_zero(["facebook"])
+    gateway.start_at_zero(["facebook"], ["acme"])
     collector.start_at_zero("facebook")
     for made in (gateway, collector):
         shown = generate_latest(made.registry).decode()
