@@ -269,3 +269,14 @@ async def test_without_tables_it_says_how_to_make_them(collecting: Rig) -> None:
     with pytest.raises(Fatal, match=r"no tables for facebook yet: run `python -m collectors.migrate`"):
         async with a_store(collecting):
             pass
+
+
+async def test_events_whose_partition_is_gone_wait_for_it_and_are_no_dead_letters(
+    collecting: Rig, store: Store
+) -> None:
+    await collecting.execute("ALTER TABLE events DETACH PARTITION events_facebook")
+    with pytest.raises(Fatal, match=r"no partition .*run `python -m collectors\.migrate`"):
+        await store.write(a_batch(("m-1", events("e-1"))))
+    await collecting.execute("ALTER TABLE events ATTACH PARTITION events_facebook FOR VALUES IN ('facebook')")
+    await store.write(a_batch(("m-1", events("e-1"))))
+    assert await collecting.ids() == ["e-1"]
