@@ -74,6 +74,10 @@ DATABASE_ERRORS: Final = (asyncpg.PostgresError, *NETWORK_ERRORS)
 """All that can come out of a use of the database."""
 
 
+_CHECK_VIOLATION: Final = "23514"
+_OTHER_TABLES: Final = {"42P01", "42703"}
+"""undefined_table, undefined_column."""
+
 _QUOTED: Final = re.compile(r"""(["']).*\1""", re.DOTALL)
 
 
@@ -92,6 +96,9 @@ def classify(error: BaseException) -> FloodgateError:
         found = _BY_CODE.get(code) or _BY_CLASS.get(code[:2], Pressure)
         # The message alone: the detail that follows it shows the row, and this text is logged.
         text = f"{type(error).__name__} ({code}): {error.args[0] if error.args else ''}"
+        # A row that has no partition has this code too, and breaks no constraint: no event is at fault.
+        if code in _OTHER_TABLES or (code == _CHECK_VIOLATION and error.table_name and not error.constraint_name):
+            return Fatal(f"{text}: the tables are not those of this release; run `python -m collectors.migrate`")
         return Poison(found, text) if isinstance(found, DeadLetterReason) else found(text)
     if isinstance(error, asyncpg.exceptions.ClientConfigurationError):
         return Fatal(f"PostgreSQL can't be asked with these settings: {error}")

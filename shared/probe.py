@@ -10,10 +10,14 @@ from urllib.parse import urlsplit
 
 TIMEOUT_S = 3.0
 SHOWN_BYTES = 500
+USAGE = "takes one URL, like http://127.0.0.1:3000/health/ready\n"
 
 
 def main(arguments: list[str]) -> int:
     """Ask once, and return the exit code: 2 for a wrong command line. Blocks for `TIMEOUT_S` a step at most."""
+    if arguments == ["--help"]:
+        sys.stdout.write(USAGE)
+        return 0
     try:
         (url,) = arguments
         parts = urlsplit(url)
@@ -21,7 +25,7 @@ def main(arguments: list[str]) -> int:
     except ValueError:
         host, port, parts = None, 0, urlsplit("")
     if parts.scheme != "http" or host is None:
-        sys.stderr.write("takes one URL, like http://127.0.0.1:3000/health/ready\n")
+        sys.stderr.write(USAGE)
         return 2
     connection = HTTPConnection(host, port, timeout=TIMEOUT_S)
     try:

@@ -45,10 +45,10 @@ async def _run(arguments: argparse.Namespace) -> None:
     if arguments.command in {"rights", "keys"}:  # these need no server
         wanted = roles(REGISTRY.sources, StreamSettings.load().names)
         if arguments.command == "rights":
-            print(config(wanted), end="")
+            print(config(wanted, with_next=arguments.next), end="")
         else:
-            for key in make_keys(arguments.folder, wanted):
-                print(f"{key.role.name:<32} {key.public}  {key.seed_file}{' (new)' if key.is_new else ''}")
+            for key in make_keys(arguments.folder, wanted, with_next=arguments.next):
+                print(f"{key.seed_file.stem:<32} {key.public}  {key.seed_file}{' (new)' if key.is_new else ''}")
         return
     log = logs.configure(LogSettings.load(level="error"), role="streams")
     nats_settings, stream_settings = NatsSettings.load(), StreamSettings.load()

@@ -50,7 +50,12 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     apply.add_argument("--dry-run", action="store_true", help="say what would be done, and change nothing")
     show = _add(commands, "status", "messages, bytes and backlog of each stream")
     show.add_argument("--json", action="store_true", help="one JSON array instead of a table")
-    _add(commands, "rights", "print who may do what, as nats-server's configuration has it (deploy/nats/rights.conf)")
+    rights = _add(
+        commands, "rights", "print who may do what, as nats-server's configuration has it (deploy/nats/rights.conf)"
+    )
+    rights.add_argument(
+        "--next", action="store_true", help="each program by either of two keys, while they are changed"
+    )
     keys = _add(
         commands,
         "keys",
@@ -58,6 +63,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         "Each <program>.seed is for that program's NATS_NKEY_SEED_FILE. A seed that is there is kept.",
     )
     keys.add_argument("folder", type=Path, metavar="FOLDER", help="where to, made if it is missing")
+    keys.add_argument("--next", action="store_true", help="a second one for each, <program>.next.seed, to change to")
     _add_replay(commands)
     _add_dead_letters(commands)
     parsed = parser.parse_args(arguments)
@@ -84,8 +90,8 @@ def _add_replay(commands: "argparse._SubParsersAction[OneLineParser]") -> None:
         commands,
         "replay",
         "put a time range of a source's stream through its collectors again",
-        "For a table that was lost or a column that was added. What is stored already stays as it is. Runs beside the "
-        "collectors, at their pace; stopped, it can be started again.",
+        "For rows that were lost: a table, or a database from an older backup. What is stored stays as it is. Runs "
+        "beside the collectors, at their pace; stopped, it can be started again.",
     )
     replay.add_argument("--source", required=True, choices=REGISTRY.sources, help="whose stream")
     replay.add_argument("--since", required=True, type=moment, metavar="TIME", help=f"stored then or later: {_MOMENT}")

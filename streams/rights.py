@@ -51,6 +51,10 @@ class Role:
         """What the server's configuration calls its public key: GATEWAY_NKEY, COLLECTOR_FACEBOOK_NKEY."""
         return f"{self.name.removeprefix('floodgate-').replace('-', '_').upper()}_NKEY"
 
+    def variables(self, *, with_next: bool) -> tuple[str, ...]:
+        """Those of its keys: one, and while it is changed for another, two."""
+        return (self.variable, f"{self.variable}_NEXT") if with_next else (self.variable,)
+
 
 def roles(sources: Iterable[str], names: Names) -> list[Role]:
     """All that a server with Floodgate's streams has to know. Streams that PARTITIONS no longer counts are in none."""
@@ -58,8 +62,8 @@ def roles(sources: Iterable[str], names: Names) -> list[Role]:
     return [_gateway(sources, names), *(_collector(source, names) for source in sources), _admin(sources, names)]
 
 
-def config(wanted: Iterable[Role]) -> str:
-    """The server's `accounts`; the public keys are variables of `keys.conf` beside it."""
+def config(wanted: Iterable[Role], *, with_next: bool = False) -> str:
+    """The server's `accounts`; the public keys are variables of `keys.conf` beside it, two a role `with_next`."""
     wanted = list(wanted)
     admin = next(role for role in wanted if role.name == ADMIN)
     others = [role for role in wanted if role is not admin]
@@ -71,8 +75,9 @@ def config(wanted: Iterable[Role]) -> str:
         _line(f'{{ service: "{subject}", {_answers(subject)}accounts: [{accounts}] }}')
         for subject, accounts in services.items()
     ) + "".join(_line(f'{{ stream: "{subject}", accounts: [{accounts}] }}') for subject, accounts in heard.items())
-    home = f"  {HOME} {{\n    jetstream: enabled\n{_users(admin, str)}    exports: [{exports}\n    ]\n  }}\n"
-    return f"{_HEAD}\naccounts {{\n{home}{''.join(map(_importing, others))}}}\n"
+    users = _users(admin, str, with_next=with_next)
+    home = f"  {HOME} {{\n    jetstream: enabled\n{users}    exports: [{exports}\n    ]\n  }}\n"
+    return f"{_HEAD}\naccounts {{\n{home}{''.join(_importing(role, with_next=with_next) for role in others)}}}\n"
 
 
 def _gateway(sources: Sequence[str], names: Names) -> Role:
@@ -118,7 +123,7 @@ def _inbox(name: str) -> list[str]:
     return [f"{inbox_prefix(name)}.>"]
 
 
-def _importing(role: Role) -> str:
+def _importing(role: Role, *, with_next: bool) -> str:
     """An account of its own: what is answered can only arrive there, whatever reply subject was asked for."""
     imports = "".join(
         _line(f'{{ service: {{ account: {HOME}, subject: "{subject}" }}, to: "{_local(subject)}" }}')
@@ -128,19 +133,21 @@ def _importing(role: Role) -> str:
         for subject in role.subscribe
         if not _is_inbox(subject)
     )
-    return f"  {_account(role)} {{\n{_users(role, _local)}    imports: [{imports}\n    ]\n  }}\n"
+    return f"  {_account(role)} {{\n{_users(role, _local, with_next=with_next)}    imports: [{imports}\n    ]\n  }}\n"
 
 
-def _users(role: Role, spelled: Callable[[str], str]) -> str:
-    return (
-        f"    users: [{{ # {role.name}\n"
-        f"      nkey: ${role.variable}\n"
+def _users(role: Role, spelled: Callable[[str], str], *, with_next: bool) -> str:
+    users = ", ".join(
+        f"{{ # {role.name}\n"
+        f"      nkey: ${variable}\n"
         "      permissions: {\n"
         f"        publish: [{''.join(_quoted(spelled(one)) for one in role.publish)}\n        ]\n"
         f"        subscribe: [{''.join(map(_quoted, role.subscribe))}\n        ]\n"
         "      }\n"
-        "    }]\n"
+        "    }"
+        for variable in role.variables(with_next=with_next)
     )
+    return f"    users: [{users}]\n"
 
 
 def _by_subject(wanted: Iterable[Role], subjects: Callable[[Role], Iterable[str]]) -> dict[str, str]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from loadtest.bench.processes import HARNESS
+from loadtest.bench.families import HARNESS
 from loadtest.errors import CannotRun
 from loadtest.plan.model import Point
 

@@ -2,9 +2,12 @@
 
 import asyncio
 import random
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -294,3 +297,28 @@ async def test_repeated_events_do_not_make_every_flush_ask_for_users(
     assert await collecting.fetch("SELECT count(*), count(DISTINCT user_id) FROM demographics") == [
         (5 * (CALM_FLUSHES + 3),) * 2
     ]
+
+
+async def test_events_whose_partition_is_gone_wait_for_it_and_are_no_dead_letters(
+    collecting: Rig, store: Store
+) -> None:
+    await collecting.execute("ALTER TABLE events DETACH PARTITION events_facebook")
+    with pytest.raises(Fatal, match=r"no partition .*run `python -m collectors\.migrate`"):
+        await store.write(a_batch(("m-1", events("e-1"))))
+    await collecting.execute("ALTER TABLE events ATTACH PARTITION events_facebook FOR VALUES IN ('facebook')")
+    await store.write(a_batch(("m-1", events("e-1"))))
+    assert await collecting.ids() == ["e-1"]
+
+
+async def test_old_events_are_removed_as_the_page_says_and_stored_again_when_they_come_again(collecting: Rig) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "changes.md").read_text(encoding="utf-8")
+    [removing] = re.findall(r"^```sql\n(DELETE FROM events_tiktok .*?)```", page, re.DOTALL | re.MULTILINE)
+    old, new = {"timestamp": "2024-01-01T00:00:00Z"}, {"timestamp": datetime.now(UTC).isoformat()}
+    of_tiktok = [event("t-old", "tiktok top") | old, event("t-new", "tiktok top") | new]
+    async with a_store(collecting) as facebook, a_store(collecting, "tiktok") as tiktok:
+        await facebook.write(a_batch(("m-1", [event("f-old") | old])))
+        await tiktok.write(a_batch(("m-2", of_tiktok), source="tiktok"))
+        await collecting.execute(removing)
+        assert await collecting.ids() == ["f-old", "t-new"]
+        assert (await tiktok.write(a_batch(("m-3", of_tiktok), source="tiktok"))).inserted == (1,)
+    assert await collecting.ids() == ["f-old", "t-new", "t-old"]

@@ -14,14 +14,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from nats.errors import ConnectionClosedError
 
 from shared.errors import Fatal
+from streams.connection import Connection
 from streams.keys import make_keys
 from streams.nkeys import UserKey
-from streams.rights import ADMIN, GATEWAY, roles
+from streams.rights import ADMIN, GATEWAY, config, roles
 from streams.subjects import Names
 from tests.integration.collectors.program import ended, run, says, started
 from tests.integration.security.rig import SecuredNats, connected
 from tests.integration.security.test_nats_tls import fails, opened
 from tests.integration.streams.conftest import configured
+from tests.servers import wait_until
 
 REFUSED = "NATS at {url} refuses these credentials"
 
@@ -96,6 +98,38 @@ def test_a_program_whose_key_is_taken_back_while_it_publishes_is_told() -> None:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         assert runner.run(refused_while_it_publishes()) == (REFUSED, [])
+
+
+async def test_a_key_is_changed_for_another_while_both_are_valid_and_nobody_is_sent_away() -> None:
+    server = SecuredNats()
+    wanted = roles(["facebook", "tiktok"], Names())
+
+    async def use(*, with_next: bool) -> None:
+        await asyncio.to_thread(make_keys, server.config, wanted, with_next=with_next)
+        (server.config / "rights.conf").write_text(config(wanted, with_next=with_next))
+        before = server.log_text().count("Reloaded server configuration")
+        server.reload()
+        told = lambda: server.log_text().count("Reloaded server configuration") > before  # noqa: E731
+        assert await asyncio.to_thread(wait_until, told, within_s=10)
+
+    async def can_ask(connection: Connection) -> bool:
+        return bool((await connection.jetstream.account_info()).limits)
+
+    try:
+        await asyncio.to_thread(server.start)
+        following = server.seeds[ADMIN].with_suffix(".next.seed")
+        async with connected(server, ADMIN) as old:
+            await use(with_next=True)
+            assert await can_ask(old)
+            current, server.seeds[ADMIN] = server.seeds[ADMIN], following
+            async with connected(server, ADMIN) as new:
+                following.replace(current)
+                await use(with_next=False)
+                assert await can_ask(new)
+                with pytest.raises(Fatal, match="refuses these credentials"):
+                    await old.watch()
+    finally:
+        await asyncio.to_thread(server.close)
 
 
 async def test_a_credentials_file_is_taken_by_a_server_with_operators(tmp_path: Path) -> None:

@@ -120,3 +120,12 @@ def test_an_unknown_code_waits_for_a_person_and_loses_nothing() -> None:
 def test_a_bug_of_ours_is_no_failure_of_the_database(bug: Exception) -> None:
     with pytest.raises(TypeError, match="not a failure of the database"):
         classify(bug)
+
+
+def test_a_row_without_a_partition_is_no_events_fault() -> None:
+    missing, broken = EXCEPTIONS.CheckViolationError("no partition"), EXCEPTIONS.CheckViolationError("violates")
+    missing.table_name = broken.table_name = "events"
+    broken.constraint_name = "age_is_sane"
+    assert isinstance(found := classify(missing), Fatal)
+    assert "run `python -m collectors.migrate`" in str(found)
+    assert isinstance(classify(broken), Poison)

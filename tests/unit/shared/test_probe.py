@@ -49,3 +49,8 @@ def test_nobody_there_is_unhealthy(url: str, capsys: pytest.CaptureFixture[str])
 def test_a_wrong_command_line_is_told_apart(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert probe.main(arguments) == 2
     assert "takes one URL" in capsys.readouterr().err
+
+
+def test_it_says_what_it_takes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert probe.main(["--help"]) == 0
+    assert "takes one URL" in capsys.readouterr().out

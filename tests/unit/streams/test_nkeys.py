@@ -92,6 +92,19 @@ def test_keys_are_made_once_for_each_role_and_only_their_owner_can_read_the_seed
         assert key.seed_file.read_text().strip() not in listed
 
 
+def test_while_keys_are_changed_each_role_has_two(tmp_path: Path) -> None:
+    wanted = roles(["facebook"], Names())
+    [before, *_] = make_keys(tmp_path, wanted)
+    [current, following, *_] = make_keys(tmp_path, wanted, with_next=True)
+    assert (current.public, current.is_new) == (before.public, False)
+    assert (following.variable, following.seed_file.name) == ("GATEWAY_NKEY_NEXT", "floodgate-gateway.next.seed")
+    assert f"GATEWAY_NKEY_NEXT: {following.public}\n" in (tmp_path / "keys.conf").read_text()
+    following.seed_file.replace(current.seed_file)
+    [after, *_] = make_keys(tmp_path, wanted)
+    assert (after.public, after.is_new) == (following.public, False)
+    assert "_NEXT" not in (tmp_path / "keys.conf").read_text()
+
+
 def test_a_seed_that_is_broken_is_told_and_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "floodgate-gateway.seed").write_text("broken")
     with pytest.raises(Fatal, match=r"floodgate-gateway\.seed: not a user's seed"):
