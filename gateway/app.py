@@ -25,11 +25,12 @@ from gateway.listener import Limits, Listener
 from gateway.rates import Rates
 from gateway.receipts import ReceiptReader
 from gateway.scopes import Scope
-from gateway.senders import Senders
+from gateway.senders import ANYONE, Senders
 from gateway.settings import AccessSettings, GatewaySettings
 from shared import loop_lag
 from shared.errors import Fatal
 from shared.events import EventValidator, Registry
+from shared.http import hardened
 from shared.lifecycle import Shutdown, first_of, repeat, settle_memory
 from shared.logs import Logger
 from shared.metrics import GatewayMetrics
@@ -140,7 +141,8 @@ class Gateway:
             tracer=tracer,
         )
         traced = [] if tracer is NO_TRACER else [tracing.middleware(tracer)]
-        for sender in senders.by_name.values() if senders is not None else ():
+        for sender in senders.by_name.values() if senders is not None else (ANYONE,):
+            metrics.sender_events.labels(sender.name)  # at zero before the first one
             if sender.expires is not None:
                 metrics.secret_expiry.labels(sender.name).set(sender.expires.timestamp())
         self.app = self._application(*traced)
@@ -162,10 +164,11 @@ class Gateway:
 
     async def _listen(self, stack: AsyncExitStack) -> None:
         settings, access = self._settings.gateway, self._settings.access
-        self.url = await self._open(stack, self.app, settings.host, settings.port)
+        self.url = await self._open(stack, self.app, settings.host, settings.port, "PORT")
         self.internal_url = self.url
         if access.internal_port is not None:
-            self.internal_url = await self._open(stack, self.internal_app, access.internal_host, access.internal_port)
+            host, port = access.internal_host, access.internal_port
+            self.internal_url = await self._open(stack, self.internal_app, host, port, "INTERNAL_PORT")
         self._log.info("gateway_listening", url=self.url, internal_url=self.internal_url)
         if self._access.is_open:
             self._log.warning(
@@ -174,8 +177,8 @@ class Gateway:
         settle_memory()
         self.listening.set()
 
-    async def _open(self, stack: AsyncExitStack, app: web.Application, host: str, port: int) -> str:
-        """Listen on one address; its URL."""
+    async def _open(self, stack: AsyncExitStack, app: web.Application, host: str, port: int, setting: str) -> str:
+        """Listen on one address, whose port is of that setting; its URL."""
         settings = self._settings.gateway
         runner = web.AppRunner(app, shutdown_timeout=1)
         await runner.setup()
@@ -187,14 +190,14 @@ class Gateway:
             idle_timeout_s=settings.idle_timeout_ms / 1_000,
         )
         shared = settings.workers > 1
-        listener = Listener(runner, host, port, limits=limits, shared=shared, metrics=self._metrics)
+        listener = Listener(runner, host, port, setting=setting, limits=limits, shared=shared, metrics=self._metrics)
         await listener.start()
         return listener.name
 
     def _application(self, *outer: Middleware) -> web.Application:
         own = (_counted(self._metrics), problems.middleware(self._log, self._metrics))
         app = web.Application(middlewares=[*outer, *own])
-        app.on_response_prepare.append(_hardened)
+        app.on_response_prepare.append(hardened)
         return app
 
     def _may_read_metrics(self, request: web.Request) -> None:
@@ -245,10 +248,6 @@ class Gateway:
             "streams": Check(self._provisioned, "provisioned" if self._provisioned else "not provisioned yet"),
             "backlog": Check(backlog is None, backlog or "within limits"),
         }
-
-
-async def _hardened(_request: web.Request, answer: web.StreamResponse) -> None:
-    problems.harden(answer)
 
 
 def _counted(metrics: GatewayMetrics) -> Middleware:

@@ -15,12 +15,15 @@ from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
 
 from gateway.correlation import correlation_id_of
-from gateway.problems import harden, problem
+from gateway.problems import problem
 from shared.errors import Fatal
+from shared.http import Connection, harden
 from shared.metrics import GatewayMetrics
 from shared.outcomes import RefuseReason
 
 _SOCKET_BACKLOG: Final = 1_024
+_LINGER_S: Final = 2.0
+"""After a refusal, for its sender to read it and to stop sending; then the connection is cut."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,11 +40,20 @@ class Listener(web.BaseSite):
     """One address that connections come to."""
 
     def __init__(
-        self, runner: web.BaseRunner, host: str, port: int, *, limits: Limits, shared: bool, metrics: GatewayMetrics
+        self,
+        runner: web.BaseRunner,
+        host: str,
+        port: int,
+        *,
+        setting: str,
+        limits: Limits,
+        shared: bool,
+        metrics: GatewayMetrics,
     ) -> None:
         super().__init__(runner, backlog=_SOCKET_BACKLOG)
         self._host = host
         self._port = port
+        self._setting = setting
         self._limits = limits
         self._shared = shared
         self._metrics = metrics
@@ -70,8 +82,8 @@ class Listener(web.BaseSite):
             )
         except OSError as error:
             raise Fatal(
-                f"can't listen on {self._host}:{self._port}: {error.strerror or error}. Set PORT to a free port, or "
-                "stop what is using this one"
+                f"can't listen on {self._host}:{self._port}: {error.strerror or error}. Set {self._setting} to a free "
+                "port, or stop what is using this one"
             ) from error
 
     def _factory(self, server: web.Server, loop: asyncio.AbstractEventLoop) -> Callable[[], asyncio.BaseProtocol]:
@@ -85,8 +97,8 @@ class Listener(web.BaseSite):
                 server,
                 metrics,
                 loop=loop,
-                access_log=None,
                 auto_decompress=False,  # a signature is over the raw body, and our own decoding is bounded
+                lingering_time=_LINGER_S,
                 keepalive_timeout=limits.idle_timeout_s,
                 max_headers=limits.max_headers,
                 max_field_size=limits.max_header_bytes,
@@ -96,8 +108,8 @@ class Listener(web.BaseSite):
         return connect
 
 
-class _Connection(web.RequestHandler):
-    """aiohttp's connection; what its parser refuses is answered as a problem document."""
+class _Connection(Connection):
+    """What its parser refuses is answered as a problem document."""
 
     __slots__ = ("_metrics",)
 
@@ -105,18 +117,11 @@ class _Connection(web.RequestHandler):
         super().__init__(server, **options)
         self._metrics = metrics
 
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """The answer to what is no HTTP, and to what fails outside of all handlers. Closes the connection."""
-        if request.writer.output_size > 0:
-            raise ConnectionError("a part of the answer was sent, so there is no other")
-        if status == HTTPStatus.INTERNAL_SERVER_ERROR:
-            return super().handle_error(request, status, exc, message)
+    def refusal(self, request: web.BaseRequest, status: int, exc: BaseException | None) -> web.StreamResponse:
+        """The document, counted."""
+        correlation_id = correlation_id_of(request)
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            return problem(status, "This is a bug of ours; nothing is known about it yet", correlation_id)
         if isinstance(exc, LineTooLong):
             status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
             detail = "The request line or a header is longer than is taken here"
@@ -124,10 +129,7 @@ class _Connection(web.RequestHandler):
             detail = "The request is no HTTP/1.1 that is taken here; nothing of it was taken"
         self._metrics.requests_refused.labels(RefuseReason.NOT_HTTP).inc()
         self._metrics.requests.labels("none", status).inc()
-        answer = problem(status, detail, correlation_id_of(request), reason=RefuseReason.NOT_HTTP)
-        harden(answer)
-        answer.force_close()
-        return answer
+        return problem(status, detail, correlation_id, reason=RefuseReason.NOT_HTTP)
 
 
 class _Full(asyncio.Protocol):
