@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 import nats
 import pytest
@@ -247,7 +248,7 @@ async def test_nothing_that_is_sent_forges_a_log_line(nats_url: str, logged: tup
             await opened.post(text(facebook(eventId=one)), path="/webhook/events")
             await opened.post(one.encode())
         for raw in [one.encode() for one in hostile]:
-            escaped = b"%" + raw.hex("%").encode()
+            escaped = quote(raw).encode()  # what needs no escape stays to be read
             for at, sent in (
                 (opened, b"POST /webhook/events/bulk HTTP/1.1\r\nHost: x\r\nx-correlation-id: " + raw),
                 (opened, b"GET /" + raw.replace(b" ", b"%20") + b" HTTP/1.1\r\nHost: x"),
