@@ -30,7 +30,7 @@ define python_is_new_enough
 endef
 
 .PHONY: run test test-browser test-faults test-overload test-observability dashboard-picture fuzz check check-deploy \
-	image bulk-test bench bench-growth bench-scaling reference viewer lock clean help again
+	sbom image bulk-test bench bench-growth bench-scaling reference viewer lock clean help again
 
 run: $(LOCAL) ## Start everything and keep it running (PORT=3000, DATA_DIR=.data); Ctrl-C stops it
 	@$(BIN)/python -m deploy.local run
@@ -68,6 +68,11 @@ check: $(DEV) ## Formatter, linter, type checker, import rules, lock files
 check-deploy: $(DEPLOY) ## Check the image, compose, nginx, NATS and CI files, and that each check finds a broken one
 	@$(BIN)/python -m deploy.checks $(ARGS)
 	$(BIN)/python -m pytest tests/deploy
+
+sbom: $(DEPLOY) ## Write the software bill of materials of the locked dependencies: dist/sbom.json, CycloneDX
+	@mkdir -p dist
+	$(BIN)/cyclonedx-py requirements requirements/runtime.txt --pyproject pyproject.toml --mc-type application \
+		--spec-version 1.6 --output-reproducible --validate --output-format JSON --output-file dist/sbom.json
 
 image: ## Build the container image (IMAGE=floodgate:local; ARGS="--build-arg PYTHON_IMAGE=…@sha256:…" pins its base)
 	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) && export SOURCE_DATE_EPOCH && \

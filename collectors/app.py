@@ -16,6 +16,7 @@ from collectors.store import Store
 from collectors.worker import Worker
 from shared.errors import Fatal, Pressure, Retryable, SettingsError
 from shared.events import Registry
+from shared.http import Site, hardened
 from shared.lifecycle import Shutdown, first_of, repeat, settle_memory
 from shared.logs import Logger
 from shared.loop_lag import watch
@@ -116,8 +117,9 @@ class Collector:
     async def run(self) -> None:
         """Store until asked to stop, then finish what is in hand. Raises Fatal where a person must act."""
         app = web.Application()
+        app.on_response_prepare.append(hardened)
         add_routes(app, checks=self._checks, registry=self._metrics.registry)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+        runner = web.AppRunner(app, shutdown_timeout=1)
         await runner.setup()
         try:
             await self._listen(runner)
@@ -130,7 +132,7 @@ class Collector:
     async def _listen(self, runner: web.AppRunner) -> None:
         host, port = self._settings.collector.ops_host, self._settings.collector.ops_port
         try:
-            await web.TCPSite(runner, host, port).start()
+            await Site(runner, host, port).start()
         except OSError as error:
             raise Fatal(
                 f"can't listen on {host}:{port}: {error.strerror or error}. Set OPS_PORT to a free port, or 0"

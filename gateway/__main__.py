@@ -39,7 +39,7 @@ async def _run() -> None:
         publish=PublishSettings.load(),
         access=AccessSettings.load(),
     )
-    settings.access.refuse_unsafe(settings.gateway.host)
+    settings.access.refuse_unsafe(settings.gateway.host, workers=settings.gateway.workers)
     known = settings.access.senders
     allowed = senders.load(known, REGISTRY.sources, os.environ) if known is not None else None
     shutdown = lifecycle.Shutdown()

@@ -14,6 +14,7 @@ from gateway import problems
 from gateway.answered import AnsweredRequests
 from gateway.listener import Limits, Listener
 from gateway.settings import AccessSettings, GatewaySettings
+from shared.http import hardened
 from shared.logs import Logger
 from shared.metrics import GatewayMetrics
 
@@ -75,7 +76,7 @@ class Front:
     def _application(self) -> web.Application:
         own = (self._counted(), problems.middleware(self._log, self._metrics))
         app = web.Application(middlewares=[*([self._outermost] if self._outermost else []), *own])
-        app.on_response_prepare.append(_hardened)
+        app.on_response_prepare.append(hardened)
         return app
 
     def _counted(self) -> Middleware:
@@ -95,7 +96,3 @@ class Front:
             return answer
 
         return counted
-
-
-async def _hardened(_request: web.Request, answer: web.StreamResponse) -> None:
-    problems.harden(answer)

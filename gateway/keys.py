@@ -6,6 +6,7 @@ settings is its hash, or the name of the place where the secret is to be put.
 
 import argparse
 import base64
+import re
 import secrets
 from typing import Final
 
@@ -19,6 +20,7 @@ KEY_PREFIX: Final = "fgk_"
 """Lets scanners of leaked secrets, and people, know what it is."""
 
 _KEY_BYTES: Final = 32
+_NAMES: Final = "a-z, 0-9, - and _, 32 characters at most"
 
 
 def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -29,7 +31,7 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         help="print a new key and the entry for SENDERS_FILE",
         description="Makes a sender: prints its key once, and its entry for the file that SENDERS_FILE names.",
     )
-    new.add_argument("--name", required=True, help="of the sender: a-z, 0-9, - and _, 32 characters at most")
+    new.add_argument("--name", required=True, type=_name, help=f"of the sender: {_NAMES}")
     new.add_argument(
         "--source", action="append", choices=[*SOURCES, senders.ANY_SOURCE], required=True, help="that it may send"
     )
@@ -71,6 +73,12 @@ def _new(arguments: argparse.Namespace) -> None:
     except SettingsError as error:
         raise SystemExit(f"gateway keys new: {error}") from None
     print(f"{told}\n\nFor the file that SENDERS_FILE names:\n\n{entry}")
+
+
+def _name(text: str) -> str:
+    if re.fullmatch(senders.NAME, text) is None:
+        raise argparse.ArgumentTypeError(f"{text!r}: takes {_NAMES}")
+    return text
 
 
 def _list(words: list[str]) -> str:

@@ -15,12 +15,15 @@ from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
 
 from gateway.correlation import correlation_id_of
-from gateway.problems import harden, problem
+from gateway.problems import problem
 from shared.errors import Fatal
+from shared.http import Connection, harden
 from shared.metrics import GatewayMetrics
 from shared.outcomes import RefuseReason
 
 _SOCKET_BACKLOG: Final = 1_024
+_LINGER_S: Final = 2.0
+"""After a refusal, for its sender to read it and to stop sending; then the connection is cut."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,8 +97,8 @@ class Listener(web.BaseSite):
                 server,
                 metrics,
                 loop=loop,
-                access_log=None,
                 auto_decompress=False,  # a signature is over the raw body, and our own decoding is bounded
+                lingering_time=_LINGER_S,
                 keepalive_timeout=limits.idle_timeout_s,
                 max_headers=limits.max_headers,
                 max_field_size=limits.max_header_bytes,
@@ -105,8 +108,8 @@ class Listener(web.BaseSite):
         return connect
 
 
-class _Connection(web.RequestHandler):
-    """aiohttp's connection; what its parser refuses is answered as a problem document."""
+class _Connection(Connection):
+    """What its parser refuses is answered as a problem document."""
 
     __slots__ = ("_metrics",)
 
@@ -114,18 +117,11 @@ class _Connection(web.RequestHandler):
         super().__init__(server, **options)
         self._metrics = metrics
 
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """The answer to what is no HTTP, and to what fails outside of all handlers. Closes the connection."""
-        if request.writer.output_size > 0:
-            raise ConnectionError("a part of the answer was sent, so there is no other")
-        if status == HTTPStatus.INTERNAL_SERVER_ERROR:
-            return super().handle_error(request, status, exc, message)
+    def refusal(self, request: web.BaseRequest, status: int, exc: BaseException | None) -> web.StreamResponse:
+        """The document, counted."""
+        correlation_id = correlation_id_of(request)
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            return problem(status, "This is a bug of ours; nothing is known about it yet", correlation_id)
         if isinstance(exc, LineTooLong):
             status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
             detail = "The request line or a header is longer than is taken here"
@@ -133,11 +129,7 @@ class _Connection(web.RequestHandler):
             detail = "The request is no HTTP/1.1 that is taken here; nothing of it was taken"
         self._metrics.requests_refused.labels(RefuseReason.NOT_HTTP).inc()
         self._metrics.requests.labels("none", status).inc()
-        answer = problem(status, detail, correlation_id_of(request), reason=RefuseReason.NOT_HTTP)
-        harden(answer)
-        answer.force_close()
-        answer.headers["Connection"] = "close"  # in words, too: what is no HTTP may not look at our version of it
-        return answer
+        return problem(status, detail, correlation_id, reason=RefuseReason.NOT_HTTP)
 
 
 class _Full(asyncio.Protocol):

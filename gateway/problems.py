@@ -69,13 +69,6 @@ def problem(
     return answer
 
 
-def harden(answer: web.StreamResponse) -> None:
-    """Headers that every answer has: it says nothing of what it is made with, and is never taken for a page."""
-    answer.headers["Server"] = "floodgate"  # instead of the names and versions of what it is made with
-    for name, value in _HARDENED.items():
-        answer.headers.setdefault(name, value)
-
-
 def route_of(request: web.Request) -> str:
     """The pattern of the route that took the request, never what was sent; `none` where there is no such route."""
     resource = request.match_info.route.resource
@@ -118,14 +111,6 @@ def middleware(log: Logger, metrics: GatewayMetrics) -> Middleware:
 
     return problems
 
-
-_HARDENED: Final = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-store",
-}
 
 _HTTP_DETAILS: Final = {
     404: "No such resource; the webhooks are POST /webhook/events and POST /webhook/events/bulk",

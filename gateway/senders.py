@@ -10,7 +10,7 @@ Written as TOML, in SENDERS or in the file that SENDERS_FILE names: see docs/sec
 import hashlib
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final, Self
@@ -26,7 +26,7 @@ MAX_SECRETS: Final = 2
 
 ANY_SOURCE: Final = "*"
 _HASH: Final = "sha256:"
-_NAME: Final = r"^[a-z0-9][a-z0-9_-]{0,31}$"
+NAME: Final = r"^[a-z0-9][a-z0-9_-]{0,31}$"
 
 Rate = Annotated[int, Field(ge=1, le=10**12)]
 
@@ -100,8 +100,8 @@ class Sender:
     sources: frozenset[str] | None = None
     scopes: frozenset[Scope] = frozenset(Scope)
     signature: Scheme | None = None
-    secrets: tuple[bytes, ...] = ()
-    verify_token: str | None = None
+    secrets: tuple[bytes, ...] = field(default=(), repr=False)
+    verify_token: str | None = field(default=None, repr=False)
     expires: datetime | None = None
     requests_per_second: int | None = None
     events_per_second: int | None = None
@@ -164,7 +164,7 @@ def key_digest(key: str) -> bytes:
 
 
 class _Named(_Strict):
-    name: Annotated[str, Field(pattern=_NAME)]
+    name: Annotated[str, Field(pattern=NAME)]
     entry: SenderEntry
 
 

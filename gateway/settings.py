@@ -168,8 +168,14 @@ class AccessSettings(Settings):
             )
         return self
 
-    def refuse_unsafe(self, host: str) -> None:
-        """Raises SettingsError where anyone on another machine could post, and nobody said that this is meant."""
+    def refuse_unsafe(self, host: str, *, workers: int = 1) -> None:
+        """Raises SettingsError where anyone on another machine could post, and nobody said that this is meant; and
+        where the workers would have no internal port in common.
+        """
+        if workers > 1 and self.internal_port == 0:
+            raise SettingsError(
+                f"GATEWAY_WORKERS={workers} need an INTERNAL_PORT to share, and INTERNAL_PORT=0 takes any free one"
+            )
         if self.senders is None and self.auth is None and not is_loopback(host):
             raise SettingsError(
                 f"HOST={host} can be reached from other machines, and there are no senders: set SENDERS or "

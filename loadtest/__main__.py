@@ -67,7 +67,7 @@ def _parser(
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
-    add_bulk_test(commands, url_from(env))
+    add_bulk_test(commands, url_from(env), env.get("API_KEY") or None)
     add_bench(commands)
     scaling.add_scaling(commands)
     plan.add_plan(commands)

@@ -66,7 +66,7 @@ class BulkTest:
         self._stop = stop
         self._clock = clock
         self._sleep = sleep
-        self._sender = Sender(session=session, url=url, timeout_s=options.timeout_s)
+        self._sender = Sender(session=session, url=url, timeout_s=options.timeout_s, api_key=options.api_key)
         self._ledger = Ledger()
         self._errors = ErrorGroups()
         self._event_errors = ErrorGroups()
@@ -91,6 +91,7 @@ class BulkTest:
             errors=self._errors,
             progressed=self._show_stored,
             clock=self._clock,
+            api_key=self._options.api_key,
             sleep=self._sleep,
         )
         self._started = started = self._clock()

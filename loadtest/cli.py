@@ -43,8 +43,10 @@ class OneLineParser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message} (--help shows every option)\n")
 
 
-def add_bulk_test(subcommands: "argparse._SubParsersAction[OneLineParser]", url: str | None) -> None:
-    """Adds the command; `url` is the default address, from the environment."""
+def add_bulk_test(
+    subcommands: "argparse._SubParsersAction[OneLineParser]", url: str | None, api_key: str | None
+) -> None:
+    """Adds the command; `url` and `api_key` are the defaults, from the environment."""
     parser = subcommands.add_parser(
         NAME,
         help=SUMMARY,
@@ -72,6 +74,13 @@ def add_bulk_test(subcommands: "argparse._SubParsersAction[OneLineParser]", url:
         "--start-stack",
         action="store_true",
         help="when nothing listens at a local --url, start a throw-away stack for this run",
+    )
+    where.add_argument(
+        "--api-key",
+        type=_api_key,
+        default=api_key,  # argparse checks a default that is a string, too
+        metavar="KEY",
+        help="of a sender there with the scopes ingest and read (default: $API_KEY, which no list of processes shows)",
     )
     what = parser.add_argument_group("what to send")
     what.add_argument("--total", type=_count, default=50_000, help="events (default: 50000)")
@@ -148,12 +157,20 @@ def bulk_test_options(args: argparse.Namespace) -> BulkTestOptions:
         json=args.json,
         start_stack=args.start_stack,
         report=args.report,
+        api_key=args.api_key,
     )
 
 
 def url_from(env: Mapping[str, str]) -> str | None:
     """The address in the environment, as `make bulk-test` hands it over; an empty one is none."""
     return env.get("URL") or None
+
+
+def _api_key(text: str) -> str:
+    # No part of it is shown: what is wrong may be the rest of a key.
+    if not text.isascii() or not text.isprintable() or not text or " " in text:
+        raise argparse.ArgumentTypeError("takes a key of visible ASCII characters")
+    return text
 
 
 def _base_url(text: str) -> str:

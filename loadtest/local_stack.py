@@ -25,8 +25,11 @@ from loadtest.health import problems
 
 # A command and no import: the stack stands above this package.
 STACK_COMMAND: Final = (sys.executable, "-m", "deploy.local", "run")
+ACCESS: Final = frozenset({"AUTH", "SENDERS", "SENDERS_FILE", "INTERNAL_HOST", "INTERNAL_PORT"})
+"""Who may use another gateway; a throw-away one is open, and on loopback."""
+
 # With these the stack would use, and fill, the servers or ports of another one.
-_NOT_INHERITED: Final = frozenset({"NATS_URL", "DATABASE_URL", "HOST", "OPS_PORT"})
+_NOT_INHERITED: Final = frozenset({"NATS_URL", "DATABASE_URL", "HOST", "OPS_PORT"}) | ACCESS
 _START_TIMEOUT_S: Final = 120.0  # the first start makes a database cluster, on a slow disk
 _STOP_TIMEOUT_S: Final = 60.0  # it drains
 _POLL_S: Final = 0.2

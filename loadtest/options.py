@@ -3,7 +3,7 @@
 Invariant: frozen and already checked; nothing below this reads the environment or the command line.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -36,6 +36,7 @@ class BulkTestOptions:
     json: bool = False
     start_stack: bool = False
     report: Path | None = None
+    api_key: str | None = field(default=None, repr=False)
 
     @property
     def requests(self) -> int:

@@ -14,6 +14,7 @@ import orjson
 
 from loadtest.errors import ErrorGroups
 from loadtest.ledger import Ledger, Receipt
+from loadtest.sender import credentials
 
 CONCURRENCY: Final = 4
 _ROUND: Final = 16  # receipts a round; the rest waits its turn
@@ -35,6 +36,7 @@ class ReceiptWatch:
         errors: ErrorGroups,
         progressed: Callable[[], None],
         clock: Callable[[], float],
+        api_key: str | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._session = session
@@ -43,6 +45,7 @@ class ReceiptWatch:
         self._errors = errors
         self._progressed = progressed
         self._clock = clock
+        self._headers = credentials(api_key)
         self._sleep = sleep
 
     async def until_settled(self, wait_s: float) -> bool:
@@ -102,7 +105,9 @@ class ReceiptWatch:
 
     async def _ask(self, correlation_id: str) -> bool:
         try:
-            async with self._session.get(self._url + correlation_id, timeout=_TIMEOUT) as response:
+            async with self._session.get(
+                self._url + correlation_id, headers=self._headers, timeout=_TIMEOUT
+            ) as response:
                 status, body = response.status, await response.read()
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             self._errors.add(f"receipt: {type(error).__name__}", str(error) or "no answer in time")

@@ -20,6 +20,11 @@ _MAX_ANSWER_BYTES: Final = 16 * 1024 * 1024
 _NOTHING_TAKEN: Final = frozenset({400, 401, 403, 404, 405, 413, 415, 429})
 
 
+def credentials(api_key: str | None) -> dict[str, str]:
+    """The header that makes a request its sender's; {} for an open gateway."""
+    return {"Authorization": f"Bearer {api_key}"} if api_key else {}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outgoing:
     """A request to send. `body` makes it anew for each attempt: bytes, or pieces as they are generated."""
@@ -66,11 +71,13 @@ class Sender:
         session: aiohttp.ClientSession,
         url: str,
         timeout_s: float,
+        api_key: str | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._session = session
         self._url = url + _BULK_PATH
         self._timeout_s = timeout_s
+        self._headers = {"Content-Type": "application/json"} | credentials(api_key)
         self._now = now
 
     async def post(self, outgoing: Outgoing) -> Answer:
@@ -79,7 +86,7 @@ class Sender:
             async with self._session.post(
                 self._url,
                 data=outgoing.body(),
-                headers={"Content-Type": "application/json", CORRELATION_HEADER: outgoing.correlation_id},
+                headers=self._headers | {CORRELATION_HEADER: outgoing.correlation_id},
                 timeout=aiohttp.ClientTimeout(total=self._timeout_s),
             ) as response:
                 body = await _read(response)

@@ -25,7 +25,7 @@ class ConsoleLines:
         self._colours = colours
 
     def __call__(self, _logger: Any, _name: str, entry: MutableMapping[str, Any]) -> str:
-        """The line; a traceback follows on lines of its own."""
+        """The line; a traceback follows, indented, on lines of its own."""
         fields = dict(entry)
         time, level = fields.pop("timestamp", ""), fields.pop("level", "")
         event, traceback = str(fields.pop("event", "")), fields.pop("exception", None)
@@ -40,7 +40,7 @@ class ConsoleLines:
         if _LAST in fields:
             parts.append(self._paint(f"{_LAST}={_value(fields[_LAST])}", _DIM))
         line = " ".join(parts).rstrip()
-        return line if traceback is None else f"{line}\n{traceback}"
+        return line if traceback is None else f"{line}\n{_indented(str(traceback))}"
 
     def _paint(self, text: str, code: str) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if self._colours and text else text
@@ -50,6 +50,11 @@ def _value(value: object) -> str:
     if isinstance(value, str):
         return value if value and value.isprintable() and not set(value) & set(" \"'=") else repr(value)
     return _one_line(str(value))
+
+
+def _indented(traceback: str) -> str:
+    """Its text may be a sender's in part: no line of it begins as an entry does, and none steers the terminal."""
+    return "\n".join(f"  {_one_line(line)}" for line in traceback.splitlines())
 
 
 def _one_line(text: str) -> str:

@@ -6,16 +6,27 @@ what is in it. No id is in two files of different seeds, so every file makes new
 
 import json
 import uuid
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from loadtest.generator import Plan, batches
 
+Sign = Callable[[bytes], Mapping[str, str]]
+"""The headers by which a body's sender is known."""
+
+
+def unsigned(_body: bytes) -> Mapping[str, str]:
+    """None: the gateway is open."""
+    return {}
+
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """One request: its place in the file, and what is in it. `repeated`: events that are in an earlier one too."""
+    """One request: its place in the file, and what is in it. `repeated`: events that are in an earlier one too.
+
+    `headers`: those it needs beside the usual ones.
+    """
 
     offset: int
     size_bytes: int
@@ -23,6 +34,7 @@ class Body:
     invalid: int
     repeated: int
     correlation_id: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def valid(self) -> int:
@@ -55,7 +67,7 @@ class Bodies:
         return cls(path, [Body(**body) for body in content["bodies"]], content["single"])
 
 
-def write(path: Path, plan: Plan, *, single: bool = False) -> Bodies:
+def write(path: Path, plan: Plan, *, single: bool = False, sign: Sign = unsigned) -> Bodies:
     """The plan in a file, a body for each batch, or for each event where `single`. Blocks (3 s a million)."""
     index: list[Body] = []
     offset = 0
@@ -66,7 +78,8 @@ def write(path: Path, plan: Plan, *, single: bool = False) -> Bodies:
             else:
                 made = [(batch.array(), len(batch.events), len(batch.invalid), len(batch.repeated))]
             for body, events, invalid, repeated in made:
-                index.append(Body(offset, file.write(body), events, invalid, repeated, str(uuid.uuid4())))
+                size_bytes, correlation_id = file.write(body), str(uuid.uuid4())
+                index.append(Body(offset, size_bytes, events, invalid, repeated, correlation_id, sign(body)))
                 offset += len(body)
     bodies = Bodies(path, index, single)
     content = {"single": single, "bodies": [asdict(body) for body in index]}

@@ -21,6 +21,7 @@ phases:
   ceilings        PostgreSQL, JetStream, aiohttp and our own code, each alone
   end-to-end      from the first byte sent to the last row committed
   accept          requests of 50,000 events, one at a time and four at once, until each is durable
+  authentication  what a key and a signature cost, beside the same requests without
   responsiveness  /health/live while four requests of 50,000 are under way
   single          one event a request on 64 connections
   freshness       from the answer to the committed row at a steady 20,000 events/s
@@ -35,6 +36,7 @@ exit code:
 examples:
   python -m loadtest bench --quick                       everything once, in less than a minute
   python -m loadtest bench --only accept                 one phase; repeatable
+  python -m loadtest bench --only authentication         the accept rate open, with a key, and signed
   python -m loadtest bench --only growth --rows 20000000 --data-dir growth-data --keep
 """
 

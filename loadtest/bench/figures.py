@@ -131,6 +131,18 @@ def figures(results: Mapping[str, Any]) -> list[Figure]:
             unit=Unit.EVENTS_PER_S,
             higher_is_better=True,
         ),
+        Figure(
+            name="authentication by key: share of the accept rate it costs",
+            unit=Unit.SHARE,
+            value=get("authentication", "costs", "key"),
+            target=0.05,
+        ),
+        Figure(
+            name="authentication by signature: share of the accept rate it costs",
+            unit=Unit.SHARE,
+            value=get("authentication", "costs", "signature"),
+            target=0.05,
+        ),
         _of_ceiling(
             name="end to end, stored",
             unit=Unit.EVENTS_PER_S,

@@ -7,7 +7,9 @@ Only for answers with a Content-Length, which is what the gateway gives. Blockin
 import re
 import select
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -33,15 +35,18 @@ class Answer:
     body: bytes
 
 
-def head(url: str, *, size_bytes: int, correlation_id: str | None = None) -> bytes:
+def head(
+    url: str, *, size_bytes: int, correlation_id: str | None = None, headers: Mapping[str, str] = MappingProxyType({})
+) -> bytes:
     """The head of a POST of JSON."""
     parts = urlsplit(url)
     lines = [
-        f"POST {parts.path} HTTP/1.1",
+        f"POST {parts.path}{parts.query and '?'}{parts.query} HTTP/1.1",
         f"Host: {parts.netloc}",
         "Content-Type: application/json",
         f"Content-Length: {size_bytes}",
         *([f"x-correlation-id: {correlation_id}"] if correlation_id else []),
+        *(f"{name}: {value}" for name, value in headers.items()),
     ]
     return "\r\n".join([*lines, "", ""]).encode("ascii")
 

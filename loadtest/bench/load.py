@@ -65,7 +65,7 @@ class _Load:
             sum(part[:: mmap.PAGESIZE])  # reads every page, so that none is fetched while the clock runs
             # One event has no correlation id of its own, as its senders give none; and one write sends it.
             named = None if bodies.single else body.correlation_id
-            head = http11.head(url, size_bytes=body.size_bytes, correlation_id=named)
+            head = http11.head(url, size_bytes=body.size_bytes, correlation_id=named, headers=body.headers)
             if bodies.single:
                 self._requests.append((head + bytes(part), memoryview(b""), ""))
             else:

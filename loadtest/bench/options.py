@@ -18,6 +18,7 @@ class Phase(StrEnum):
     CEILINGS = "ceilings"
     END_TO_END = "end-to-end"
     ACCEPT = "accept"
+    AUTHENTICATION = "authentication"
     RESPONSIVENESS = "responsiveness"
     SINGLE = "single"
     FRESHNESS = "freshness"
@@ -34,6 +35,7 @@ class Sizes:
     ceiling_events: int = 500_000
     accept_rounds: int = 7  # requests, one at a time
     accept_together_rounds: int = 3  # times four requests at once
+    authentication_rounds: int = 9  # requests of each way to be known, in turns
     responsiveness_rounds: int = 3  # times four requests at once
     events: int = 1_000_000
     request_events: int = 5_000  # of a request in the end-to-end phase
@@ -49,6 +51,7 @@ QUICK: Final = Sizes(
     ceiling_events=50_000,
     accept_rounds=3,
     accept_together_rounds=1,
+    authentication_rounds=2,
     responsiveness_rounds=1,
     events=200_000,
     single_s=3.0,

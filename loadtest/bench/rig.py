@@ -5,16 +5,16 @@ Invariant: a phase begins when everything before it is stored, and ends when eve
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
 from loadtest.bench import bodies as made
-from loadtest.bench.bodies import Bodies, Body
+from loadtest.bench.bodies import Bodies, Body, Sign, unsigned
 from loadtest.bench.load_process import LoadProcess, load_process
 from loadtest.bench.meter import Meter
 from loadtest.bench.stack import Stack
@@ -39,10 +39,13 @@ class Rig:
     seed: int
     say: Callable[[str], None]
     files: int = 0
+    env: Mapping[str, str] = field(default_factory=dict)
 
-    async def bodies(self, events: int, *, of: int, invalid: float = 0.0, repeated: float = 0.0) -> Bodies:
+    async def bodies(
+        self, events: int, *, of: int, invalid: float = 0.0, repeated: float = 0.0, sign: Sign = unsigned
+    ) -> Bodies:
         """New events in requests of so many."""
-        return await self._written(events, of, invalid, repeated, single=False)
+        return await self._written(events, of, invalid, repeated, single=False, sign=sign)
 
     async def singles(self, events: int) -> Bodies:
         """New events, each a body of its own."""
@@ -114,7 +117,9 @@ class Rig:
             )
         return account
 
-    async def _written(self, events: int, of: int, invalid: float, repeated: float, *, single: bool) -> Bodies:
+    async def _written(
+        self, events: int, of: int, invalid: float, repeated: float, *, single: bool, sign: Sign = unsigned
+    ) -> Bodies:
         self.files += 1
         plan = Plan(
             total=events,
@@ -124,4 +129,4 @@ class Rig:
             seed=self.seed + self.files,
         )
         path = self.folder / f"bodies-{self.files}"
-        return await asyncio.to_thread(made.write, path, plan, single=single)
+        return await asyncio.to_thread(made.write, path, plan, single=single, sign=sign)

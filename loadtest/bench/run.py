@@ -16,6 +16,7 @@ from typing import Any, Final
 import aiohttp
 
 from loadtest.bench import ceilings, machine, materials, phases, postgres
+from loadtest.bench.authentication import authentication
 from loadtest.bench.figures import figures
 from loadtest.bench.freshness import freshness
 from loadtest.bench.growth import growth
@@ -58,6 +59,7 @@ async def run(options: BenchOptions, env: Mapping[str, str], say: Callable[[str]
                 session=session,
                 stored=Stored(session, stack.ops_urls.values()),
                 folder=folder,
+                env=env,
                 seed=options.seed,
                 say=say,
             )
@@ -76,6 +78,7 @@ async def run(options: BenchOptions, env: Mapping[str, str], say: Callable[[str]
 def _measure(phase: Phase, rig: Rig, options: BenchOptions) -> Awaitable[dict[str, Any]]:
     by_size = {
         Phase.ACCEPT: phases.accept,
+        Phase.AUTHENTICATION: authentication,
         Phase.RESPONSIVENESS: phases.responsiveness,
         Phase.END_TO_END: phases.end_to_end,
         Phase.SINGLE: phases.single,

@@ -1,5 +1,6 @@
 """Every limit, hit: what comes back, and that the gateway goes on."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -58,6 +59,23 @@ async def test_events_over_a_senders_rate_are_429_and_none_of_them_is_taken(star
     assert len(await running.stored_ids("facebook")) == WINDOW_S - 2
     taken = await running.post(array(facebook(), facebook()), x_api_key=KEY)
     assert (taken.status, taken.headers["RateLimit"].split(";")[1]) == (200, "r=0")
+
+
+async def test_requests_at_the_same_time_are_not_given_more_than_the_rate(start: Start) -> None:
+    running = await start(
+        senders=f"""
+        [senders.limited]
+        key_hashes = ["{key_hash(KEY)}"]
+        requests_per_second = 1
+        events_per_second = 1
+        """,
+        rate_window_ms=30_000,
+    )
+    answers = await asyncio.gather(*(running.post(array(facebook(), facebook()), x_api_key=KEY) for _ in range(60)))
+    taken = [answer for answer in answers if answer.status == 200]
+    assert len(taken) == 15  # of two events each; the other half of the requests is spent, and not one event more
+    assert {answer.status for answer in answers} == {200, 429}
+    assert len(await running.stored_ids("facebook")) == 30
 
 
 async def test_a_request_that_no_window_has_room_for_says_so(start: Start) -> None:

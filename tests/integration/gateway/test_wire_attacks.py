@@ -135,7 +135,10 @@ async def test_a_body_that_trickles_is_cut_after_its_time(start: Start) -> None:
     running = await start(body_timeout_ms=300)
     async with _connected(running) as (reader, writer):
         writer.write(_head("Content-Length: 1000") + b"[")
-        answered = await asyncio.wait_for(reader.readuntil(b'"}'), WAIT_S)
+        answering = asyncio.create_task(reader.read())
+        while not (await asyncio.wait({answering}, timeout=0.05))[0]:  # a byte now and then, for as long as it is let
+            writer.write(b" ")
+        answered = await answering
     assert answered.startswith(b"HTTP/1.1 408 ")
     assert b"did not arrive within 0.3 s" in answered
     await eventually(lambda: running.in_flight() == (0, 0))
@@ -180,7 +183,7 @@ async def _held(stack: AsyncExitStack, running: Running) -> tuple[asyncio.Stream
 
 
 async def test_a_line_without_an_end_is_one_broken_event(gateway: Running) -> None:
-    lines = b"".join(json.dumps(facebook()).encode() for _ in range(1_000))
+    lines = json.dumps(facebook()).encode()[:60] * 100_000
     answer = await gateway.post(lines, Content_Type="application/x-ndjson")
     assert (answer.status, answer.json["failed"]) == (422, 1)
 

@@ -143,6 +143,7 @@ class FakeGateway:
     script: deque[int | str] = field(default_factory=deque)
     ready: dict[str, Any] = field(default_factory=lambda: {"status": "ready", "checks": {}})
     correlation_ids: list[str] = field(default_factory=list)
+    authorizations: list[str | None] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
     receipts: dict[str, dict[str, int]] = field(default_factory=dict)
     looks_until_stored: int = 0
@@ -167,6 +168,7 @@ class FakeGateway:
         body = await request.read()
         correlation_id = request.headers["x-correlation-id"]
         self.correlation_ids.append(correlation_id)
+        self.authorizations.append(request.headers.get("Authorization"))
         self.bodies.append(body)
         self.posted.set()
         step = self.script.popleft() if self.script else 200
@@ -215,6 +217,7 @@ class FakeGateway:
         }
 
     async def _receipt(self, request: web.Request) -> web.Response:
+        self.authorizations.append(request.headers.get("Authorization"))
         correlation_id = request.match_info["id"]
         self.looks.append(correlation_id)
         receipt = self.receipts.get(correlation_id)

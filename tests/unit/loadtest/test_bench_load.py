@@ -29,6 +29,16 @@ def test_the_file_holds_the_bodies_that_the_index_names(tmp_path: Path) -> None:
     assert bodies.Bodies.load(made.path) == made
 
 
+def test_a_body_has_the_headers_that_were_made_from_it(tmp_path: Path) -> None:
+    made = bodies.write(tmp_path / "bodies", PLAN, sign=lambda body: {"x-length": str(len(body))})
+    assert [body.headers for body in made.index] == [{"x-length": str(body.size_bytes)} for body in made.index]
+    assert bodies.Bodies.load(made.path) == made
+    assert "x-length" not in repr(made.index)
+    head = http11.head("http://h:1/path?sender=a", size_bytes=1, headers={"Authorization": "Bearer k"})
+    assert head.startswith(b"POST /path?sender=a HTTP/1.1\r\n")
+    assert b"\r\nAuthorization: Bearer k\r\n" in head
+
+
 def test_single_events_are_a_body_each(tmp_path: Path) -> None:
     made = bodies.write(tmp_path / "bodies", Plan(total=20, batch=10, seed=4), single=True)
     content = made.path.read_bytes()

@@ -158,3 +158,19 @@ async def test_a_signal_ends_the_program_with_the_summary_so_far(gateway: Any, n
     content = orjson.loads(out)
     assert process.returncode == 130
     assert (content["outcome"], content["events"]["sent"], content["events"]["stored"]) == ("interrupted", 300, 100)
+
+
+async def test_an_api_key_goes_to_the_gateway_and_into_no_output(
+    gateway: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await bulk_test(_options(gateway, api_key="fgk_marker"), {}) == 0
+    assert await bulk_test(_options(gateway, api_key="fgk_marker", json=True), {}) == 0
+    assert set(gateway.authorizations) == {"Bearer fgk_marker"}
+    with pytest.raises(SystemExit):
+        main(["--total", "0"], {"API_KEY": "fgk_marker"})
+    with pytest.raises(SystemExit):
+        main(["--api-key", "fgk marker"], {})
+    with pytest.raises(SystemExit):
+        main(["--help"], {"API_KEY": "fgk_marker"})
+    assert "marker" not in "".join(capsys.readouterr())
+    assert "marker" not in repr(_options(gateway, api_key="fgk_marker"))

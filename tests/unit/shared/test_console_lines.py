@@ -30,7 +30,7 @@ def test_an_entry_is_one_line_whatever_is_in_it() -> None:
 
 
 def test_a_traceback_stands_below() -> None:
-    assert line(exception="Traceback: …\nKeyError: 5").splitlines()[1:] == ["Traceback: …", "KeyError: 5"]
+    assert line(exception="Traceback: …\nKeyError: 5").splitlines()[1:] == ["  Traceback: …", "  KeyError: 5"]
 
 
 def test_a_warning_has_another_colour_than_an_error() -> None:

@@ -1,11 +1,13 @@
 """Health and metrics over HTTP, as both roles have them."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
+from shared.http import Site, hardened
 from shared.metrics import RoleMetrics
 from shared.ops import Check, add_routes
 
@@ -71,3 +73,37 @@ async def test_metrics_come_in_the_format_that_is_asked_for(client: Client, acce
     assert (answer.status, answer.content_type) == (200, content_type)
     assert "nats_connected 0.0\n" in body
     assert body.endswith("# EOF\n") == (content_type == "application/openmetrics-text")
+
+
+async def test_the_port_of_operators_says_nothing_of_its_parts_and_logs_nothing_that_was_sent(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = web.Application()
+    app.on_response_prepare.append(hardened)
+    add_routes(app, checks=dict, registry=RoleMetrics("collector").registry)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await Site(runner, "127.0.0.1", 0).start()
+        for sent, status in (
+            (b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b"200"),
+            (b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b"200"),
+            (b"GET /nothing HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b"404"),
+            (b"forged line\r\n\r\n", b"400"),
+            (b"GET /metrics HTTP/1.1\r\nHost: x\r\nforged\r\n\r\n", b"400"),
+        ):
+            reader, writer = await asyncio.open_connection(*runner.addresses[0][:2])
+            writer.write(sent)
+            async with asyncio.timeout(10):
+                answered = await reader.read()
+            writer.close()
+            head = answered.partition(b"\r\n\r\n")[0]
+            assert head.split()[1] == status
+            assert b"\r\nServer: floodgate" in head
+            assert b"\r\nX-Content-Type-Options: nosniff" in head
+            assert b"\r\nContent-Security-Policy: default-src 'none'" in head
+            assert b"aiohttp" not in head
+            assert b"forged" not in answered
+    finally:
+        await runner.cleanup()
+    assert "forged" not in caplog.text
