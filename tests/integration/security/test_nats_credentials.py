@@ -6,6 +6,7 @@ from base64 import b32encode, urlsafe_b64encode
 from binascii import crc_hqx
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from nats.errors import ConnectionClosedError
 
 from shared.errors import Fatal
+from shared.events import REGISTRY
+from streams.backlog import read_backlog
 from streams.connection import Connection
+from streams.definitions import definitions
 from streams.keys import make_keys
 from streams.nkeys import UserKey
-from streams.rights import ADMIN, GATEWAY, config, roles
+from streams.provision import provision
+from streams.rights import ADMIN, GATEWAY, collector, config, roles
+from streams.settings import StreamSettings
 from streams.subjects import Names
 from tests.integration.collectors.program import ended, run, says, started
 from tests.integration.security.rig import SecuredNats, connected
@@ -107,9 +113,8 @@ async def test_a_key_is_changed_for_another_while_both_are_valid_and_nobody_is_s
     async def use(*, with_next: bool) -> None:
         await asyncio.to_thread(make_keys, server.config, wanted, with_next=with_next)
         (server.config / "rights.conf").write_text(config(wanted, with_next=with_next))
-        before = server.log_text().count("Reloaded server configuration")
         server.reload()
-        told = lambda: server.log_text().count("Reloaded server configuration") > before  # noqa: E731
+        told = partial(_has_reloaded, server, times=1 if with_next else 2)
         assert await asyncio.to_thread(wait_until, told, within_s=10)
 
     async def can_ask(connection: Connection) -> bool:
@@ -205,3 +210,28 @@ class _Signer:
         }
         signed = b".".join(urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in (header, body))
         return b".".join([signed, urlsafe_b64encode(self._key.sign(signed)).rstrip(b"=")]).decode()
+
+
+async def test_a_new_platforms_collector_is_let_in_by_a_second_reload() -> None:
+    """nats-server ties an account that a reload brings to what it imports with the reload after: docs/changes.md."""
+    server = SecuredNats()
+    sources = [*REGISTRY.sources, "pinboard"]
+    wanted = roles(sources, Names())
+    try:
+        await asyncio.to_thread(server.start)
+        server.seeds |= {key.role.name: key.seed_file for key in make_keys(server.config, wanted)}
+        (server.config / "rights.conf").write_text(config(wanted))
+        for times in (1, 2):
+            server.reload()
+            told = partial(_has_reloaded, server, times=times)
+            assert await asyncio.to_thread(wait_until, told, within_s=10)
+        async with connected(server, ADMIN) as admin:
+            await provision(admin, definitions(sources, StreamSettings()))
+        async with connected(server, collector("pinboard")) as connection:
+            assert (await read_backlog(connection, "PINBOARD_EVENTS")).messages == 0
+    finally:
+        await asyncio.to_thread(server.close)
+
+
+def _has_reloaded(server: SecuredNats, *, times: int) -> bool:
+    return server.log_text().count("Reloaded server configuration") >= times
