@@ -30,7 +30,7 @@ define python_is_new_enough
 endef
 
 .PHONY: run test test-browser test-faults test-overload test-observability fuzz check check-deploy sbom image bulk-test \
-	bench bench-growth reference viewer lock clean help again
+	bench bench-growth bench-scaling reference viewer lock clean help again
 
 run: $(LOCAL) ## Start everything and keep it running (PORT=3000, DATA_DIR=.data); Ctrl-C stops it
 	@$(BIN)/python -m deploy.local run
@@ -38,7 +38,7 @@ run: $(LOCAL) ## Start everything and keep it running (PORT=3000, DATA_DIR=.data
 test: $(DEV) ## Run the whole test suite, on real servers (ARGS="-k words" for some of it)
 	$(BIN)/python -m pytest $(ARGS)
 
-test-browser: $(DEV) ## Look at the pages in Chromium (Debian's package chromium, or CHROMIUM=path)
+test-browser: $(DEV) ## Drive the pages in a real Chromium (Debian's package chromium, or CHROMIUM=path)
 	$(BIN)/python -m pytest tests/browser $(ARGS)
 
 test-faults: $(DEV) ## Break everything under load and settle the ledger, up to 25 minutes (ARGS=--short: 2 minutes)
@@ -88,6 +88,10 @@ bench: $(LOCAL) ## Measure a throw-away stack beside what this machine allows; k
 bench-growth: $(LOCAL) ## Measure the rate while the tables grow to 20 million rows (ARGS="--rows 2000000" for fewer)
 	@$(BIN)/python -m loadtest bench --only growth \
 		$(if $(ARGS),$(ARGS),--json docs/benchmark/growth.json --html docs/benchmark/growth.html)
+
+bench-scaling: $(LOCAL) ## Measure 1 to 4 gateways and collectors on a cluster of three, behind nginx (ARGS=--quick: a look)
+	@$(BIN)/python -m loadtest scaling \
+		$(if $(ARGS),$(ARGS),--json docs/benchmark/scaling.json --page docs/scaling.md)
 
 COMPILE = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate $(ARGS)

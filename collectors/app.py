@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 
+from collectors import vitals
 from collectors.exhausted import Exhausted
 from collectors.migrate import migrate
 from collectors.rows import RowBuilder
@@ -35,6 +36,7 @@ from streams.publisher import Publisher
 from streams.rights import collector
 from streams.settings import NatsSettings, PublishSettings, StreamSettings
 from streams.usage import StreamUsage
+from streams.vitals import EVERY_S, STOPPED, Pulse
 
 LAG_INTERVAL_S: Final = 5.0
 START_RETRY_WAIT_S: Final = 1.0
@@ -109,6 +111,8 @@ class Collector:
             metrics=metrics,
             tracer=tracer,
         )
+        self._pulse = Pulse(self._connection, names, role="collector", source=source, read=self._vitals)
+        self._has_ended = False
 
     async def run(self) -> None:
         """Store until asked to stop, then finish what is in hand. Raises Fatal where a person must act."""
@@ -140,6 +144,11 @@ class Collector:
 
     async def _start_and_work(self) -> None:
         await self._connection.open()
+        await first_of(self._provision_and_work(), repeat(self._pulse.keep_beating, every_s=EVERY_S))
+        self._has_ended = True
+        await self._pulse.beat()  # its last, so that nobody waits for the next
+
+    async def _provision_and_work(self) -> None:
         self._waiting_for = "the streams"
         if self._settings.streams.provision:
             await self._provision()
@@ -227,6 +236,15 @@ class Collector:
         """Those that this collector reads."""
         mine = self._settings.collector.partition
         return [one for one in partitions if mine is None or pool_of(one, self._settings.streams.partitions) == mine]
+
+    def _vitals(self) -> dict[str, Any]:
+        said = vitals.read(
+            self._worker,
+            self._metrics,
+            pool_most=self._settings.database.pool_size,
+            waiting_for=self._waiting_for,
+        )
+        return said | {"state": STOPPED} if self._has_ended else said
 
     def _checks(self) -> Mapping[str, Check]:
         draining = self._shutdown.soft.is_set()

@@ -190,20 +190,17 @@ class Store:
 
     async def _copy_new(self, connection: Connection, events: Rows) -> Collection[str]:
         """Copy what is not known straight into the tables. Raises UniqueViolationError where a key was there."""
-        users = _users(events)
         known: set[str] = set()
-        known_users: set[str] = set()
         if self._caution.asks("events"):
             known = await self._known(connection, "known_events", list(events))
             self._caution.saw("events", len(known))
-        if self._caution.asks("demographics"):
-            known_users = await self._known(connection, "known_users", list(users))
-            self._caution.saw("demographics", len(known_users))
+        new = {key: row for key, row in events.items() if key not in known} if known else events
+        users = _users(events)
+        known_users = await self._known_users(connection, list(users), new, is_all_new=not known)
         # An event that is known has its amount stored too, unless that table was lost: then it is made whole.
         known_amounts = await self._known(
             connection, "known_revenue", [key for key in known if events[key].revenue is not None]
         )
-        new = {key: row for key, row in events.items() if key not in known} if known else events
         new_users = [row for key, row in users.items() if key not in known_users]
         amounts = [row.revenue for key, row in events.items() if row.revenue is not None and key not in known_amounts]
         await _copy(connection, "events", rows.EVENTS, [row.event for row in new.values()])
@@ -222,6 +219,20 @@ class Store:
         await connection.execute(statement("insert_staged_demographics"))
         await connection.execute(statement("insert_staged_revenue"))
         return {row[0] for row in inserted}
+
+    async def _known_users(self, connection: Connection, users: list[str], new: Rows, *, is_all_new: bool) -> set[str]:
+        """Those of the users that are there already.
+
+        The users of known events are, unless that table was lost, and tell nothing of how often the others come back.
+        """
+        asks = self._caution.asks("demographics")
+        if is_all_new and not asks:
+            return set()
+        of_new = {row.user_id for row in new.values()}
+        known = await self._known(connection, "known_users", users if asks else [u for u in users if u not in of_new])
+        if asks:
+            self._caution.saw("demographics", len(known & of_new))
+        return known
 
     async def _known(self, connection: Connection, name: str, keys: list[str]) -> set[str]:
         if not keys:

@@ -7,7 +7,9 @@ fetched: no more than these three are held, and of each further stream the fetch
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import inf
 from time import monotonic
 from typing import Final
 
@@ -37,6 +39,18 @@ MAX_FETCH_MESSAGES: Final = 128
 
 MAX_RETRY_WAIT_S: Final = 10.0
 RELEASE_DELAY_S: Final = 1.0
+
+BUSY_FOR_S: Final = 1.0
+"""After a flush it counts as storing for so long: who looks once a second sees the work, not the gaps."""
+
+
+@dataclass(frozen=True, slots=True)
+class LastFlush:
+    """How many events the last flush stored, how long it took, and when it ended by the worker's clock."""
+
+    events: int
+    seconds: float
+    ended_s: float
 
 
 class Worker:
@@ -78,11 +92,29 @@ class Worker:
         self._dead_in_a_row = 0
         self._fetch_trouble: str | None = None
         self._store_trouble: str | None = None
+        self._is_flushing = False
+        self.last_flush: LastFlush | None = None
 
     @property
     def trouble(self) -> str | None:
         """What keeps it from fetching or storing just now, in words; None while all is well."""
         return self._store_trouble or self._fetch_trouble
+
+    @property
+    def activity(self) -> tuple[str, str | None]:
+        """What it is doing: held (and by what), draining, storing, fetching or idle."""
+        if (trouble := self.trouble) is not None:
+            return "held", trouble
+        if self._shutdown.soft.is_set():
+            return "draining", None
+        if self._is_flushing or self.idle_s < BUSY_FOR_S:
+            return "storing", None
+        return ("fetching" if any(batch.messages for batch in self._in_hand) else "idle"), None
+
+    @property
+    def idle_s(self) -> float:
+        """Seconds since the last flush; infinite before the first."""
+        return self._clock() - self.last_flush.ended_s if self.last_flush is not None else inf
 
     async def run(self) -> None:
         """Until asked to stop; then stores what is in hand. Raises a group with Fatal where a person must act."""
@@ -163,6 +195,7 @@ class Worker:
     async def _flush(self, batch: Batch) -> None:
         """Store and settle a batch, however often it takes; release it when asked to stop meanwhile."""
         wait_s = self._settings.retry_wait_ms / 1_000
+        self._is_flushing = True
         while (trouble := await self._attempt(batch)) is not None:
             self._metrics.operations.labels(self._source, FlushResult.RETRIED).inc()
             if self._shutdown.soft.is_set():
@@ -176,10 +209,11 @@ class Worker:
         self._store_trouble = None
         with self._tracer.span("settle"):
             await settle(batch, self._log)
+        self._is_flushing = False
 
     async def _attempt(self, batch: Batch) -> Exception | None:
         """Store a batch once, its poison isolated; what kept it from that, or None. Raises Fatal."""
-        result = FlushResult.STORED
+        result, started_s = FlushResult.STORED, self._clock()
         try:
             try:
                 stored = await self._write(batch)
@@ -194,6 +228,8 @@ class Worker:
                 result, stored = FlushResult.ISOLATED, await self._write(batch)
         except (Retryable, Pressure, Poison) as error:
             return error
+        now_s = self._clock()
+        self.last_flush = LastFlush(batch.events, now_s - started_s, now_s)
         self._account(batch, stored, result)
         return None
 

@@ -9,19 +9,22 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
 
-from gateway import problems, tracing
+from gateway import tracing, vitals
 from gateway.access import Access
 from gateway.admission import Admission
+from gateway.answered import AnsweredRequests
 from gateway.api.pages import ApiPages
+from gateway.console.console import LOOK_EVERY_S, Console
+from gateway.console.dead_letters import DeadLetterRoutes
+from gateway.console.door import Door
+from gateway.front import Front
 from gateway.grouping import GroupCommit
 from gateway.handlers import WebhookHandlers
 from gateway.intake import Intake
-from gateway.listener import Limits, Listener
 from gateway.rates import Rates
 from gateway.receipts import ReceiptReader
 from gateway.scopes import Scope
@@ -30,7 +33,6 @@ from gateway.settings import AccessSettings, GatewaySettings
 from shared import loop_lag
 from shared.errors import Fatal
 from shared.events import EventValidator, Registry
-from shared.http import hardened
 from shared.lifecycle import Shutdown, first_of, repeat, settle_memory
 from shared.logs import Logger
 from shared.metrics import GatewayMetrics
@@ -40,11 +42,15 @@ from shared.tracing import NO_TRACER, Tracer
 from streams.backlog import BacklogGuard
 from streams.connection import Connection
 from streams.definitions import definitions
+from streams.pace import Pace
+from streams.parked import ParkedLetters
 from streams.provision import provision_until_done
 from streams.publisher import HEADERS_ROOM_BYTES, Publisher
 from streams.receipts import Receipts
 from streams.rights import GATEWAY
 from streams.settings import NatsSettings, PublishSettings, StreamSettings
+from streams.subjects import Names
+from streams.vitals import EVERY_S, STOPPED, Pulse, VitalsBoard
 
 MIN_MAX_PAYLOAD_BYTES: Final = 1024 * 1024
 """nats-server's default max_payload: what the longest event is bounded by, and what a server must take."""
@@ -111,13 +117,14 @@ class Gateway:
             closed_because=self._closed_because,
             metrics=metrics,
         )
+        validator = EventValidator(
+            registry,
+            max_event_bytes=MIN_MAX_PAYLOAD_BYTES - 2 * HEADERS_ROOM_BYTES,
+            max_nesting=settings.gateway.max_nesting,
+            max_string_chars=settings.gateway.max_string_chars,
+        )
         intake = Intake(
-            validator=EventValidator(
-                registry,
-                max_event_bytes=MIN_MAX_PAYLOAD_BYTES - 2 * HEADERS_ROOM_BYTES,
-                max_nesting=settings.gateway.max_nesting,
-                max_string_chars=settings.gateway.max_string_chars,
-            ),
+            validator=validator,
             publisher=publisher,
             guard=self._guard,
             group_commit=GroupCommit(publisher, self._guard, max_events=settings.publish.batch_events),
@@ -140,35 +147,49 @@ class Gateway:
             metrics=metrics,
             tracer=tracer,
         )
-        traced = [] if tracer is NO_TRACER else [tracing.middleware(tracer)]
         for sender in senders.by_name.values() if senders is not None else (ANYONE,):
             metrics.sender_events.labels(sender.name)  # at zero before the first one
             if sender.expires is not None:
                 metrics.secret_expiry.labels(sender.name).set(sender.expires.timestamp())
-        self.app = self._application(*traced)
-        self.internal_app = self.app if settings.access.internal_port is None else self._application()
-        handlers.add_routes(self.app)
-        handlers.add_read_routes(self.internal_app)
-        for app in {self.app, self.internal_app}:
+        self._answered = AnsweredRequests()
+        self._pulse = Pulse(self._connection, names, role="gateway", read=self._vitals)
+        self._has_ended = False
+        self._front = front = Front(
+            settings.gateway,
+            settings.access,
+            outermost=None if tracer is NO_TRACER else tracing.middleware(tracer),
+            answered=self._answered,
+            log=log,
+            metrics=metrics,
+        )
+        self._console = self._made_console(names, publisher, validator) if settings.gateway.console else None
+        handlers.add_routes(front.public)
+        handlers.add_read_routes(front.internal)
+        for app in {front.public, front.internal}:
             add_health_routes(app, checks=self._checks)
-        add_metrics_route(self.internal_app, registry=metrics.exposed, allowed=self._may_read_metrics)
-        ApiPages(registry, settings.gateway).add_routes(self.internal_app)
+        add_metrics_route(front.internal, registry=metrics.exposed, allowed=self._may_read_metrics)
+        ApiPages(registry, settings.gateway).add_routes(front.internal)
+        if self._console is not None:
+            self._console.add_routes(front.internal)
 
     async def run(self) -> None:
         """Serve until asked to stop, then drain. Raises Fatal where the port is taken or NATS refuses."""
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._connection.close)
             stack.push_async_callback(self._reader.close)
+            stack.push_async_callback(self._beat_for_the_last_time)
             await self._listen(stack)
-            await first_of(self._stay_connected(), self._drained(), loop_lag.watch(self._metrics))
+            await first_of(
+                self._stay_connected(),
+                self._drained(),
+                loop_lag.watch(self._metrics),
+                repeat(self._beat, every_s=EVERY_S),
+                *([repeat(self._console.look, every_s=LOOK_EVERY_S)] if self._console else []),
+            )
 
     async def _listen(self, stack: AsyncExitStack) -> None:
-        settings, access = self._settings.gateway, self._settings.access
-        self.url = await self._open(stack, self.app, settings.host, settings.port, "PORT")
-        self.internal_url = self.url
-        if access.internal_port is not None:
-            host, port = access.internal_host, access.internal_port
-            self.internal_url = await self._open(stack, self.internal_app, host, port, "INTERNAL_PORT")
+        await self._front.listen(stack)
+        self.url, self.internal_url = self._front.url, self._front.internal_url
         self._log.info("gateway_listening", url=self.url, internal_url=self.internal_url)
         if self._access.is_open:
             self._log.warning(
@@ -177,32 +198,9 @@ class Gateway:
         settle_memory()
         self.listening.set()
 
-    async def _open(self, stack: AsyncExitStack, app: web.Application, host: str, port: int, setting: str) -> str:
-        """Listen on one address, whose port is of that setting; its URL."""
-        settings = self._settings.gateway
-        runner = web.AppRunner(app, shutdown_timeout=1)
-        await runner.setup()
-        stack.push_async_callback(runner.cleanup)
-        limits = Limits(
-            max_connections=settings.max_connections,
-            max_headers=settings.max_headers,
-            max_header_bytes=settings.max_header_bytes,
-            idle_timeout_s=settings.idle_timeout_ms / 1_000,
-        )
-        shared = settings.workers > 1
-        listener = Listener(runner, host, port, setting=setting, limits=limits, shared=shared, metrics=self._metrics)
-        await listener.start()
-        return listener.name
-
-    def _application(self, *outer: Middleware) -> web.Application:
-        own = (_counted(self._metrics), problems.middleware(self._log, self._metrics))
-        app = web.Application(middlewares=[*outer, *own])
-        app.on_response_prepare.append(hardened)
-        return app
-
     def _may_read_metrics(self, request: web.Request) -> None:
         """On an internal port whoever reaches it may; on the public one it takes the scope to read."""
-        if self.internal_app is self.app:
+        if self._front.internal is self._front.public:
             self._access.require(request, Scope.READ)
 
     async def _stay_connected(self) -> None:
@@ -225,10 +223,51 @@ class Gateway:
         """Wait for the signal, then until nothing is in flight, or the grace period is over."""
         await self._shutdown.soft.wait()
         self._log.info("gateway_draining", requests=self._admission.requests)
+        if self._console is not None:
+            self._console.end()
         await first_of(
             self._admission.empty(), self._shutdown.insist_after(self._settings.gateway.shutdown_grace_ms / 1_000)
         )
         self._log.info("gateway_drained", requests_cut=self._admission.requests)
+
+    def _made_console(self, names: Names, publisher: Publisher, validator: EventValidator) -> Console:
+        settings, connection = self._settings.gateway, self._connection
+        letters = ParkedLetters(connection, names)
+        return Console(
+            registry=self._registry,
+            connection=connection,
+            board=VitalsBoard(connection, names, log=self._log),
+            guard=self._guard,
+            letters=letters,
+            dead_letters=DeadLetterRoutes(
+                letters=letters,
+                publisher=publisher,
+                validator=validator,
+                partitions=names.all(self._registry.sources),
+                paces=[Pace(connection, one.stream, max_unstored=None) for one in names.all(self._registry.sources)],
+                log=self._log,
+            ),
+            probe_database=self._reader.probe if settings.database_url is not None else None,
+            checks=self._checks,
+            door=Door(host=self._front.internal_host, also=settings.console_names, requires=self._access.require),
+            log=self._log,
+        )
+
+    async def _beat_for_the_last_time(self) -> None:
+        self._has_ended = True
+        await self._pulse.beat()  # so that nobody waits for the next
+
+    async def _beat(self) -> None:
+        own = await self._pulse.beat()
+        if self._console is not None:
+            await self._console.tick(own)
+
+    def _vitals(self) -> dict[str, Any]:
+        closed = self._closed_because()
+        state, reason = ("serving", None) if closed is None else (str(closed[0]), closed[1])
+        if self._has_ended:
+            state = STOPPED
+        return vitals.read(self._metrics, self._admission, self._answered, state=state, reason=reason)
 
     def _closed_because(self) -> tuple[RefuseReason, str] | None:
         if self._shutdown.soft.is_set():
@@ -248,15 +287,3 @@ class Gateway:
             "streams": Check(self._provisioned, "provisioned" if self._provisioned else "not provisioned yet"),
             "backlog": Check(backlog is None, backlog or "within limits"),
         }
-
-
-def _counted(metrics: GatewayMetrics) -> Middleware:
-    """Counts webhook requests by route and status. The route is its pattern, never what was sent."""
-
-    @web.middleware
-    async def counted(request: web.Request, handler: Handler) -> web.StreamResponse:
-        answer = await handler(request)
-        metrics.requests.labels(problems.route_of(request), answer.status).inc()
-        return answer
-
-    return counted

@@ -45,7 +45,7 @@ class Listener(web.BaseSite):
         host: str,
         port: int,
         *,
-        setting: str,
+        variable: str,
         limits: Limits,
         shared: bool,
         metrics: GatewayMetrics,
@@ -53,7 +53,7 @@ class Listener(web.BaseSite):
         super().__init__(runner, backlog=_SOCKET_BACKLOG)
         self._host = host
         self._port = port
-        self._setting = setting
+        self._variable = variable
         self._limits = limits
         self._shared = shared
         self._metrics = metrics
@@ -82,8 +82,8 @@ class Listener(web.BaseSite):
             )
         except OSError as error:
             raise Fatal(
-                f"can't listen on {self._host}:{self._port}: {error.strerror or error}. Set {self._setting} to a free "
-                "port, or stop what is using this one"
+                f"can't listen on {self._host}:{self._port}: {error.strerror or error}. Set {self._variable} to a "
+                "free port, or stop what is using this one"
             ) from error
 
     def _factory(self, server: web.Server, loop: asyncio.AbstractEventLoop) -> Callable[[], asyncio.BaseProtocol]:

@@ -11,6 +11,7 @@ import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from gateway.answered import FIGURES
 from gateway.correlation import CORRELATION_HEADER, correlation_id_of
 from gateway.problem_types import NO_TYPE, PROBLEM_TYPES
 from shared.logs import Logger
@@ -81,7 +82,9 @@ def middleware(log: Logger, metrics: GatewayMetrics) -> Middleware:
                 reason=refused.reason.value,
                 correlation_id=correlation_id,
             )
-            return problem(refused.status, refused.detail, correlation_id, refused.headers, reason=refused.reason)
+            answer = problem(refused.status, refused.detail, correlation_id, refused.headers, reason=refused.reason)
+            answer[FIGURES] = {"reason": refused.reason.value}
+            return answer
         except web.HTTPException as error:
             if error.status < 400:
                 raise

@@ -25,6 +25,8 @@ _LEDGER: Final = """
 
 _POOL_CONNECTIONS: Final = 2
 
+PROBE_S: Final = 2.0
+
 
 @dataclass(frozen=True, slots=True)
 class LedgerRow:
@@ -154,6 +156,16 @@ class ReceiptReader:
         records = await self._receipts.read(correlation_id)
         unread_singles = await self._receipts.unread_singles(correlation_id, self._sources)
         return settle(records, await self._ledger(correlation_id), unread_singles)
+
+    async def probe(self) -> None:
+        """Ask PostgreSQL whether it is there. Raises Retryable where it is not, or no answer comes in PROBE_S."""
+        try:
+            async with asyncio.timeout(PROBE_S):
+                await (await self._connected()).fetchval("SELECT 1")
+        except TimeoutError as error:
+            raise Retryable(f"no answer within {PROBE_S:g} s") from error
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise Retryable(f"{type(error).__name__}: {error}") from error
 
     async def close(self) -> None:
         """Disconnect from PostgreSQL."""

@@ -6,6 +6,7 @@ from typing import Any, Final
 import orjson
 from aiohttp import web
 
+from gateway.answered import FIGURES
 from gateway.correlation import CORRELATION_HEADER
 from gateway.intake import Accepted, Failure
 from gateway.problems import RETRY_AFTER_S
@@ -41,6 +42,7 @@ def bulk(accepted: Accepted, correlation_id: str) -> web.Response:
     }
     answer = web.Response(status=status, body=orjson.dumps(body), content_type="application/json")
     answer.headers[CORRELATION_HEADER] = correlation_id
+    answer[FIGURES] = {"events": accepted.total, "failed": accepted.failed, "processed": dict(accepted.processed)}
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
         answer.headers["Retry-After"] = str(RETRY_AFTER_S)
     return answer

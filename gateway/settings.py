@@ -85,6 +85,13 @@ class GatewaySettings(Settings):
     backlog_interval_ms: Milliseconds = Field(
         2_000, alias="BACKLOG_INTERVAL", description="Between two readings of the backlog"
     )
+    console: bool = Field(True, alias="CONSOLE", description="Serve the console at `/`")
+    console_hosts: str = Field(
+        "",
+        alias="CONSOLE_HOSTS",
+        description="Names by which the console is reached where HOST is a loopback address, beside loopback names",
+        json_schema_extra={"takes": "host names separated by commas, such as that of a proxy before the gateway"},
+    )
     database_url: str | None = Field(
         None,
         alias="DATABASE_URL",
@@ -97,6 +104,11 @@ class GatewaySettings(Settings):
     database_query_timeout_ms: Milliseconds = Field(
         60_000, alias="DB_QUERY_TIMEOUT", description="For a statement in PostgreSQL"
     )
+
+    @property
+    def console_names(self) -> list[str]:
+        """The names of CONSOLE_HOSTS."""
+        return [name.strip() for name in self.console_hosts.split(",") if name.strip()]
 
     @model_validator(mode="after")
     def _fit_each_other(self) -> "GatewaySettings":

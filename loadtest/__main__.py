@@ -20,6 +20,7 @@ from loadtest.command import bulk_test
 from loadtest.options import BulkTestOptions
 from loadtest.plan import cli as plan
 from loadtest.report import EXIT_INTERRUPTED
+from loadtest.scaling import cli as scaling
 
 
 def main(argv: Sequence[str] | None = None, env: Mapping[str, str] | None = None) -> int:
@@ -40,6 +41,11 @@ def main(argv: Sequence[str] | None = None, env: Mapping[str, str] | None = None
                 bench = import_module("loadtest.bench.command").bench
                 code: int = runner.run(bench(bench_options(args), environment))
                 return code
+        if args.command == scaling.NAME:
+            measured: int = asyncio.run(
+                import_module("loadtest.scaling.command").scaling(scaling.scaling_options(args), environment)
+            )
+            return measured
         return asyncio.run(bulk_test(_checked(args, commands), environment))
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED  # a second Ctrl-C: out at once, without the summary
@@ -63,6 +69,7 @@ def _parser(
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
     add_bulk_test(commands, url_from(env), env.get("API_KEY") or None)
     add_bench(commands)
+    scaling.add_scaling(commands)
     plan.add_plan(commands)
     # The default command's options can be given without its name, so they belong in the first help.
     options = commands.choices[BULK_TEST].format_help()

@@ -60,6 +60,7 @@ class Connection(web.RequestHandler):
         answer = self.refusal(request, status, exc)
         harden(answer)
         answer.force_close()
+        answer.headers["Connection"] = "close"  # in words, too: what is no HTTP may not look at our version of it
         return answer
 
 

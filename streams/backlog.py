@@ -6,7 +6,7 @@ gateway stops accepting well before 1, and also when the backlog can't be seen (
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -136,6 +136,15 @@ class _Published:
         self.bytes += more_bytes
 
 
+@dataclass(frozen=True, slots=True)
+class SourceBacklog:
+    """Of all streams of a source together; the share is that of the fullest."""
+
+    messages: int
+    share: float
+    oldest_s: float
+
+
 class BacklogGuard:
     """Watches the backlog of every stream that events go to and says whether more may be published.
 
@@ -180,6 +189,23 @@ class BacklogGuard:
         if self._full:
             return f"the collectors are too far behind on {', '.join(self._labels(self._full))}"
         return None
+
+    @property
+    def by_source(self) -> Mapping[str, SourceBacklog]:
+        """As it was read last; empty before the first reading."""
+        if not self._backlogs:
+            return {}
+        found: dict[str, list[Backlog]] = {}
+        for partition in self._partitions:
+            found.setdefault(partition.source, []).append(self._backlogs[partition.stream])
+        return {
+            source: SourceBacklog(
+                messages=sum(backlog.messages for backlog in backlogs),
+                share=max(backlog.share for backlog in backlogs),
+                oldest_s=max(backlog.oldest_s for backlog in backlogs),
+            )
+            for source, backlogs in found.items()
+        }
 
     def book(self, partition: Partition, body_bytes: int) -> None:
         """Count a message that is about to be published.
@@ -226,12 +252,10 @@ class BacklogGuard:
         self._measure()
 
     def _measure(self) -> None:
-        """The backlog of a source is that of its streams together, its share that of the fullest."""
-        for source in {partition.source for partition in self._partitions}:
-            backlogs = [self._backlogs[one.stream] for one in self._partitions if one.source == source]
-            self._metrics.backlog_messages.labels(source).set(sum(backlog.messages for backlog in backlogs))
-            self._metrics.backlog_share.labels(source).set(max(backlog.share for backlog in backlogs))
-            self._metrics.backlog_oldest_seconds.labels(source).set(max(backlog.oldest_s for backlog in backlogs))
+        for source, backlog in self.by_source.items():
+            self._metrics.backlog_messages.labels(source).set(backlog.messages)
+            self._metrics.backlog_share.labels(source).set(backlog.share)
+            self._metrics.backlog_oldest_seconds.labels(source).set(backlog.oldest_s)
 
     def _close_for(self, full: frozenset[str]) -> None:
         if full != self._full:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from shared.wire import CORRELATION_ID, EVENTS, MESSAGE_ID, RECEIVED_AT
 from streams.connection import Connection
 from streams.dead_letter import ATTEMPTS, CUT_FROM, ERROR, HOLDS, HOLDS_MESSAGE, ORIGIN, REASON, SOURCE, origin_of
-from streams.reader import StoredMessage, StreamReader
+from streams.reader import WINDOW_MESSAGES, StoredMessage, StreamReader
 from streams.subjects import Names
 
 UNKNOWN: Final = "unknown"
@@ -129,6 +129,10 @@ class ParkedLetters:
     def __init__(self, connection: Connection, names: Names) -> None:
         self._reader = StreamReader(connection, names.dead_letters_stream)
 
+    async def count(self) -> int:
+        """How many there are."""
+        return await self._reader.count()
+
     async def span(self, choice: Choice) -> tuple[int, int]:
         """The first and the last sequence to look at; fixed, so that what is parked meanwhile is left alone."""
         if choice.seq is not None:
@@ -150,6 +154,27 @@ class ParkedLetters:
                 found += 1
                 if found == choice.limit:
                     return
+
+    async def newest(
+        self, choice: Choice, span: tuple[int, int], *, most: int, look_at: int
+    ) -> tuple[list[ParkedLetter], int | None]:
+        """Up to `most` of the choice, newest first, and the sequence to end at the next time; None at the end.
+
+        Looks at `look_at` sequences at most, so a page may hold fewer although there are more further back.
+        """
+        first, last = span
+        stop = max(first, last - look_at + 1)
+        found: list[ParkedLetter] = []
+        while last >= stop:
+            start = max(stop, last - WINDOW_MESSAGES + 1)
+            window = [ParkedLetter.read(message) async for message in self._reader.messages(start, last)]
+            for letter in reversed(window):
+                if choice.takes(letter):
+                    found.append(letter)
+                    if len(found) == most:
+                        return found, letter.seq - 1 if letter.seq > first else None
+            last = start - 1
+        return found, last if last >= first else None
 
     async def remove(self, letter: ParkedLetter, *, erase: bool) -> None:
         """Remove it for good, with `erase` from the disk too; no error where it is gone already."""

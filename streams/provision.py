@@ -104,6 +104,8 @@ async def _apply_stream(jetstream: JetStreamContext, definition: Definition, *, 
         if not dry_run:
             await jetstream.add_stream(wanted)
         return Applied(name, Change.CREATED)
+    if definition.is_retired:  # it gets no more events, so it needs no more room
+        wanted = wanted.evolve(max_bytes=min(wanted.max_bytes or -1, present.config.max_bytes or -1))
     for field in _IMMUTABLE:
         if _plain(getattr(present.config, field)) != _plain(getattr(wanted, field)):
             raise UnsafeDrift(

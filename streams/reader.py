@@ -60,6 +60,11 @@ class StreamReader:
             state = (await self._connection.jetstream.stream_info(self.stream)).state
         return max(1, state.first_seq), state.last_seq  # of a stream that never had a message, both are 0
 
+    async def count(self) -> int:
+        """How many messages it holds."""
+        with self._asking():
+            return (await self._connection.jetstream.stream_info(self.stream)).state.messages
+
     async def get(self, seq: int) -> StoredMessage | None:
         """The message of this sequence; None where it is gone."""
         with self._asking():

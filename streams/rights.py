@@ -77,16 +77,18 @@ def config(wanted: Iterable[Role]) -> str:
 
 def _gateway(sources: Sequence[str], names: Names) -> Role:
     """Events and receipts in; looks at how far the collectors are, and at what is unread and how old it is."""
-    publish = [names.receipts(), *_read(names.receipts_stream), _STREAM_NAMES]
+    publish = [names.receipts(), *_read(names.receipts_stream), _STREAM_NAMES, names.vitals("gateway", "*")]
+    parked = names.dead_letters_stream  # which the console shows, puts through again and drops
+    publish += [f"$JS.API.STREAM.INFO.{parked}", *_read(parked), f"$JS.API.STREAM.MSG.DELETE.{parked}"]
     for partition in names.all(sources):
         publish += [partition.events, partition.grouped, *_backlog(partition.stream)]
-    return Role(GATEWAY, publish, _inbox(GATEWAY))
+    return Role(GATEWAY, publish, [*_inbox(GATEWAY), names.vitals("*", "*")])
 
 
 def _collector(source: str, names: Names) -> Role:
     """Takes and settles what is in its stream, parks what can't be stored."""
     name = collector(source)
-    publish, subscribe = [names.dead_letters(source), _STREAM_NAMES], _inbox(name)
+    publish, subscribe = [names.dead_letters(source), _STREAM_NAMES, names.vitals(source, "*")], _inbox(name)
     publish += [f"$JS.API.STREAM.INFO.{stream}" for stream in (names.dead_letters_stream, names.receipts_stream)]
     for stream in (partition.stream for partition in names.of(source)):
         publish += [f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{COLLECTOR}", f"$JS.ACK.{stream}.{COLLECTOR}.>"]

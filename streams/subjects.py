@@ -92,3 +92,7 @@ class Names:
         """The subject of a correlation id's requests; of all by default."""
         token = "*" if correlation_id is None else blake2b(correlation_id.encode(), digest_size=16).hexdigest()
         return f"{self.prefix.lower()}receipts.{token}"
+
+    def vitals(self, whose: str, replica: str) -> str:
+        """The subject on which a process tells of itself; `*` twice for those of all."""
+        return f"{self.prefix.lower()}vitals.{whose}.{replica}"

@@ -15,6 +15,8 @@ _JOB: Final = re.compile(r'\bjob="(floodgate-[a-z-]+)"')
 _DNS: Final = 53
 _HOOK: Final = "helm.sh/hook"
 _WEIGHT: Final = "helm.sh/hook-weight"
+_SOURCE: Final = "floodgate/source"
+_PARTITION: Final = "floodgate/partition"
 
 RULES: Final = "deploy/prometheus/rules"
 DASHBOARDS: Final = "deploy/grafana/dashboards"
@@ -78,13 +80,31 @@ def scales_nothing(variant: Variant) -> Iterator[str]:
     for name, deployment in deployments.items():
         if ("replicas" in deployment["spec"]) == (name in scaled):
             yield f"{title(deployment)} has to have either replicas or a scaler"
-    names, metrics = Names(variant.values["streams"]["prefix"]), _metric_names()
+    names, metrics = _names(variant), _metric_names()
     for one in variant.of_kind("ScaledObject"):
         if one["spec"].get("minReplicaCount", 0) < 1:
             yield f"{title(one)} may end the last collector"
-        stream = names.stream(one["metadata"]["labels"]["floodgate/source"])
+        stream = _stream(names, one["metadata"]["labels"])
         for trigger in one["spec"]["triggers"]:
             yield from (f"{title(one)} {line}" for line in _wrong_trigger(trigger, stream, metrics))
+
+
+def unread_streams(variant: Variant) -> Iterator[str]:
+    """Streams that no collectors read, or that two Deployments do; pods that count other streams than the rest."""
+    names = _names(variant)
+    read: list[str] = []
+    for pod in pods(variant):
+        for container in pod.containers:
+            given = environment(container)
+            if given.get("PARTITIONS", "1") != str(names.partitions):
+                yield f"{title(pod.owner)} has PARTITIONS={given.get('PARTITIONS', '1')}, others {names.partitions}"
+            if pod.labels.get(_PARTITION) != given.get("PARTITION"):
+                yield f"{title(pod.owner)} is of partition {pod.labels.get(_PARTITION)}, and reads another one"
+        if _SOURCE in pod.labels:
+            read.append(_stream(names, pod.labels))
+    for stream in (partition.stream for source in variant.values["sources"] for partition in names.of(source)):
+        if (times := read.count(stream)) != 1:
+            yield f"{stream} is read by {times} Deployments"
 
 
 def unmounted_files(variant: Variant) -> Iterator[str]:
@@ -155,6 +175,16 @@ def left_out(root: Path) -> Iterator[str]:
     for path in (path for path in _watching(root) if path.suffix == ".json"):
         if dashboards.get(path.name) != path.read_text(encoding="utf-8"):
             yield f"{path.name} is not in the chart as it is"
+
+
+def _names(variant: Variant) -> Names:
+    streams = variant.values["streams"]
+    return Names(streams["prefix"], streams["partitions"])
+
+
+def _stream(names: Names, labels: Mapping[str, str]) -> str:
+    """That the collectors with these labels read."""
+    return names.of(labels[_SOURCE])[int(labels.get(_PARTITION, "0"))].stream
 
 
 def _watching(root: Path) -> list[Path]:

@@ -1,10 +1,11 @@
-"""The embedded NATS server: its configuration, its command, and when it is ready.
+"""The embedded NATS server: its configuration, its command, and when it is ready. Alone, or a node of a cluster.
 
 The wheel has no Python interface; it puts the executable among the environment's scripts.
 """
 
 import json
 import sysconfig
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ MAX_FILE_STORE_BYTES = 64 * 2**30
 
 CONFIG = """\
 # Written by every start from deploy/local/nats.py: changes here are lost.
-server_name: floodgate-local
+server_name: {name}
 # The server's own default is every address of the machine.
 host: 127.0.0.1
 port: {port}
@@ -36,15 +37,44 @@ jetstream {{
 lame_duck_duration: "30s"
 lame_duck_grace_period: "2s"
 """
+CLUSTER = """
+cluster {{
+  name: floodgate-local
+  listen: "127.0.0.1:{port}"
+  routes: [{routes}]
+}}
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterPlace:
+    """A node's place in a cluster on this machine: the ports where all its nodes meet, and which of them is its own."""
+
+    number: int
+    route_ports: Sequence[int]
+
+    @property
+    def name(self) -> str:
+        """Of the node: each needs one of its own."""
+        return f"node-{self.number}"
+
+    def configuration(self) -> str:
+        """What makes a server a node."""
+        routes = ", ".join(f'"nats://127.0.0.1:{port}"' for port in self.route_ports)
+        return CLUSTER.format(port=self.route_ports[self.number], routes=routes)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Nats:
-    """One nats-server with its data in `folder`, on fixed loopback ports."""
+    """One nats-server with its data in `folder`, on fixed loopback ports.
+
+    A node of a cluster is ready when there is a leader and it is up to date: the first start takes a quorum of nodes.
+    """
 
     folder: Path
     port: int
     monitor_port: int
+    place: ClusterPlace | None = None
 
     @property
     def url(self) -> str:
@@ -65,11 +95,13 @@ class Nats:
         config = self.folder / "nats.conf"
         config.write_text(
             CONFIG.format(
+                name=self.place.name if self.place else "floodgate-local",
                 port=self.port,
                 monitor_port=self.monitor_port,
                 store_dir=json.dumps(str(self.folder)),  # the server adds a folder "jetstream" of its own
                 max_file_store_bytes=MAX_FILE_STORE_BYTES,
-            ),
+            )
+            + (self.place.configuration() if self.place else ""),
             encoding="utf-8",
         )
         return (str(executable), "-c", str(config))

@@ -175,10 +175,10 @@ def _run(argv: tuple[str, ...], account: Account | None, *, stdin: str = "") -> 
 def _settings_text(folder: Path, port: int) -> str:
     memory_mb = _memory_bytes() // MB
     free_mb = shutil.disk_usage(folder).free // MB
-    max_wal_mb = max(256, min(16_384, free_mb // 8))
+    max_wal_mb = max(256, min(32_768, free_mb // 4))
     return string.Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         port=port,
-        shared_buffers_mb=max(32, min(2048, memory_mb // 8)),
+        shared_buffers_mb=max(32, min(8192, memory_mb // 4)),
         effective_cache_mb=max(64, memory_mb // 2),
         maintenance_mb=max(16, min(256, memory_mb // 16)),
         max_wal_mb=max_wal_mb,

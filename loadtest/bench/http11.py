@@ -5,6 +5,7 @@ Only for answers with a Content-Length, which is what the gateway gives. Blockin
 """
 
 import re
+import select
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +21,10 @@ _STATUS: Final = slice(9, 12)  # of "HTTP/1.1 200 OK"
 
 class BadAnswer(Exception):
     """The connection ended within an answer, or the answer is not of the kind that is read here."""
+
+
+class ClosedWithoutAnswer(BadAnswer):
+    """The connection ended before the first byte of an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +73,37 @@ def parse(data: bytes | bytearray) -> tuple[Answer, int] | None:
     return Answer(int(data[_STATUS]), bytes(data[begin:whole])), whole
 
 
+def is_closed(connection: socket.socket) -> bool:
+    """Whether the other side has closed an idle connection, as far as is known here by now. Does not block."""
+    readable, _, _ = select.select([connection], [], [], 0)
+    return bool(readable)  # nothing was asked, so nothing but the end can have come
+
+
+def ask(connection: socket.socket, head: bytes, body: memoryview) -> Answer:
+    """Sends one request and reads its answer; blocks. Raises BadAnswer or OSError."""
+    try:
+        connection.sendall(head)
+        connection.sendall(body)
+    except ConnectionError as error:
+        raise ClosedWithoutAnswer(f"the connection was closed while a request was sent: {error}") from error
+    return receive(connection)
+
+
 def receive(connection: socket.socket) -> Answer:
     """Reads one answer; blocks. Raises BadAnswer or OSError."""
     data = bytearray()
     while (parsed := parse(data)) is None:
-        piece = connection.recv(_CHUNK_BYTES)
+        try:
+            piece = connection.recv(_CHUNK_BYTES)
+        except ConnectionError as error:
+            raise _closed(data, str(error)) from error
         if not piece:
-            raise BadAnswer("the connection was closed within an answer")
+            raise _closed(data, "end of stream")
         data += piece
     return parsed[0]
+
+
+def _closed(data: bytearray, how: str) -> BadAnswer:
+    if data:
+        return BadAnswer(f"the connection was closed within an answer: {how}")
+    return ClosedWithoutAnswer(f"the connection was closed before an answer: {how}")

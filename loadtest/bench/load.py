@@ -4,8 +4,10 @@ Invariant: when it says `ready`, everything it will send is in memory; from then
 at the clock (CLOCK_MONOTONIC, which all processes of a machine share).
 
 It is led over stdin, a JSON object a line, and answers each with one on stdout:
-- `{"run": "bulk", "requests": N, "connections": C, "interval_s": S}`: the next N bodies, on C connections, each sent
-  as soon as one is free, or, with an interval, not before its turn;
+- `{"run": "bulk", "requests": N, "connections": C, "interval_s": S, "again": B}`: the next N bodies, on C connections,
+  each sent as soon as one is free, or, with an interval, not before its turn. With `again`, it looks whether a kept
+  connection was closed, and a request that meets the end of one all the same is sent once more on a new one, and
+  counted: a server may close such a connection at any time, and that it did is no answer (RFC 9112, 9.3.1 and 9.6);
 - `{"run": "single", "seconds": S, "connections": C}`: one body a request on C connections, as fast as they are
   answered.
 """
@@ -80,7 +82,7 @@ class _Load:
         results: list[dict[str, Any]] = []
         lock = threading.Lock()
         threads = [
-            threading.Thread(target=self._send_in_turn, args=(turns, lock, results))
+            threading.Thread(target=self._send_in_turn, args=(turns, lock, results, order.get("again", False)))
             for _ in range(order["connections"])
         ]
         for thread in threads:
@@ -95,6 +97,7 @@ class _Load:
         turns: Iterator[tuple[float, tuple[bytes, memoryview, str]]],
         lock: threading.Lock,
         results: list[dict[str, Any]],
+        may_send_again: bool,
     ) -> None:
         connection: socket.socket | None = None
         while True:
@@ -104,12 +107,22 @@ class _Load:
                 break
             result: dict[str, Any] = {"correlationId": correlation_id, "dueAt": due_at}
             try:
-                connection = connection or http11.connect(self._url)
                 time.sleep(max(0.0, due_at - time.monotonic()))
+                if connection is not None and may_send_again and http11.is_closed(connection):
+                    connection.close()
+                    connection = None
+                is_kept = connection is not None
+                connection = connection or http11.connect(self._url)
                 result["sentAt"] = time.monotonic()
-                connection.sendall(head)
-                connection.sendall(body)
-                answer = http11.receive(connection)
+                try:
+                    answer = http11.ask(connection, head, body)
+                except http11.ClosedWithoutAnswer:
+                    if not (is_kept and may_send_again):
+                        raise
+                    result["again"] = True
+                    connection.close()
+                    connection = http11.connect(self._url)
+                    answer = http11.ask(connection, head, body)
                 result["answeredAt"] = time.monotonic()
                 result |= {"status": answer.status, **_counts(answer.body)}
             except (OSError, http11.BadAnswer) as error:

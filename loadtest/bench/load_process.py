@@ -29,9 +29,20 @@ class LoadProcess:
         """For the account of who used the CPU."""
         return self._process.pid
 
-    async def bulk(self, requests: int, *, connections: int, interval_s: float = 0.0) -> dict[str, Any]:
-        """Sends the next bodies; returns when all are answered. Raises CannotRun where one was not answered 200."""
-        order = {"run": "bulk", "requests": requests, "connections": connections, "interval_s": interval_s}
+    async def bulk(
+        self, requests: int, *, connections: int, interval_s: float = 0.0, again: bool = False
+    ) -> dict[str, Any]:
+        """Sends the next bodies; returns when all are answered. Raises CannotRun where one was not answered 200.
+
+        With `again`, what met the end of a kept connection is sent again (`loadtest.bench.load`).
+        """
+        order = {
+            "run": "bulk",
+            "requests": requests,
+            "connections": connections,
+            "interval_s": interval_s,
+            "again": again,
+        }
         result = await self._order(order)
         bad = [request for request in result["requests"] if request["status"] != 200]
         if bad or len(result["requests"]) != requests:

@@ -41,6 +41,15 @@ async def settings(dsn: str) -> dict[str, str]:
     return values | {"server_version": values["server_version"].split()[0]}
 
 
+async def stored_rows(dsn: str) -> int:
+    """Rows of the table `events`, counted one by one: once a clock has stopped."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        return int(await connection.fetchval("SELECT count(*) FROM public.events"))
+    finally:
+        await connection.close()
+
+
 def tables_of(flush: Sequence[EventRows]) -> dict[str, list[bytes]]:
     """The encoded rows of a flush, by table, as the collectors write them: in the order of the keys."""
     by_event = sorted(flush, key=lambda row: row.event_id)

@@ -50,17 +50,22 @@ class Processes:
         busy -= getattr(everything, "guest", 0.0) + getattr(everything, "guest_nice", 0.0)  # in user and nice already
         # The stack's supervisor descends into everything else, and this program into the supervisor: theirs is
         # their own time alone.
-        return Snapshot({name: _cpu_s(pid, family=name in _FAMILIES) for name, pid in self._roots.items()}, busy)
+        return Snapshot({name: _cpu_s(pid, family=_has_family(name)) for name, pid in self._roots.items()}, busy)
 
     def peak_bytes(self) -> dict[str, int]:
         """The most memory (resident, shared pages included) that any one process of each family ever had."""
         return {
-            name: max((_peak_bytes(process) for process in _family(pid, name in _FAMILIES)), default=0)
+            name: max((_peak_bytes(process) for process in _family(pid, _has_family(name))), default=0)
             for name, pid in self._roots.items()
         }
 
 
-_FAMILIES: Final = frozenset({"postgres", "gateway"})
+_FAMILIES: Final = frozenset({"postgres", "gateway", "nginx"})
+"""First words of the names of those whose work is done by processes that they start."""
+
+
+def _has_family(name: str) -> bool:
+    return name.partition(" ")[0] in _FAMILIES
 
 
 def used(before: Snapshot, after: Snapshot) -> dict[str, float]:

@@ -7,7 +7,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +36,9 @@ class Rig:
     session: aiohttp.ClientSession
     stored: Stored
     folder: Path
-    env: Mapping[str, str]
     seed: int
     say: Callable[[str], None]
+    env: Mapping[str, str] = field(default_factory=dict)  # of the gateways that a phase starts itself
     files: int = 0
 
     async def bodies(

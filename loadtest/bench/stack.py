@@ -64,8 +64,9 @@ async def running_stack(
         status = await _status(env, data_dir)
         ops_urls = {one["source"]: one["ops_url"] for one in status["collectors"]}
         await _all_ready(session, [url, *ops_urls.values()])
-        durability, versions = await _asked(session, status)
-        _check(durability)
+        durability, versions = await proven(
+            session, monitor_url=status["nats"]["monitor_url"], dsn=status["postgres"]["dsn"]
+        )
         yield Stack(
             url=url,
             nats_url=status["nats"]["url"],
@@ -106,15 +107,19 @@ async def _all_ready(session: aiohttp.ClientSession, urls: list[str]) -> None:
     raise CannotRun(f"the stack did not become ready: {'; '.join(down)}")
 
 
-async def _asked(session: aiohttp.ClientSession, status: dict[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
-    async with session.get(f"{status['nats']['monitor_url']}/varz") as response:
+async def proven(
+    session: aiohttp.ClientSession, *, monitor_url: str, dsn: str
+) -> tuple[dict[str, str], dict[str, str]]:
+    """What the running servers say of their durability, and their versions. Raises CannotRun if one does not sync."""
+    async with session.get(f"{monitor_url}/varz") as response:
         varz = await response.json()
     jetstream = varz.get("jetstream", {}).get("config", {})
-    database = await postgres.settings(status["postgres"]["dsn"])
+    database = await postgres.settings(dsn)
     durability = {
         "NATS sync_interval": "always" if jetstream.get("sync_always") else f"{jetstream.get('sync_interval')}",
         **{f"PostgreSQL {name}": database[name] for name in ("fsync", "synchronous_commit", "full_page_writes")},
     }
+    _check(durability)
     return durability, {"nats-server": varz.get("version", "?"), "PostgreSQL": database["server_version"]}
 
 

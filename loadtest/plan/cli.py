@@ -16,7 +16,8 @@ import orjson
 from loadtest.cli import OneLineParser
 from loadtest.errors import CannotRun
 from loadtest.plan.costs import RESULTS, Assumptions, load
-from loadtest.plan.model import Load, Node, Point, one_machine, plan
+from loadtest.plan.machine import SCALING, doubling_of, load_measured, one_machine
+from loadtest.plan.model import Load, Node, Point, plan
 from loadtest.plan.report import as_json, lines, machine_lines
 from loadtest.report import EXIT_CANNOT_RUN
 
@@ -73,6 +74,9 @@ def add_plan(subcommands: "argparse._SubParsersAction[OneLineParser]") -> None:
         "4 gateways and collectors a source",
     )  # fmt: skip
     parser.add_argument("--results", type=Path, default=RESULTS, metavar="FILE", help="a benchmark's JSON")
+    parser.add_argument(
+        "--scaling", type=Path, default=SCALING, metavar="FILE", help="a scaling test's JSON, for --one-machine"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
 
@@ -80,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the plan; the exit code."""
     try:
         costs = load(args.results)
+        doubling = doubling_of(load_measured(args.scaling) if args.one_machine is not None else [])
     except CannotRun as error:
         print(f"plan: {error}", file=sys.stderr)
         return EXIT_CANNOT_RUN
@@ -89,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
     wanted = Load(events_per_s=args.events_per_second, **_given(Load, args))
     node, assumed = Node(**_given(Node, args)), Assumptions(**_given(Assumptions, args))
     if args.one_machine is not None:
-        rates = one_machine(args.one_machine, POINTS, wanted, costs, assumed)
+        rates = one_machine(args.one_machine, POINTS, wanted, costs, assumed, doubling=doubling)
         points = list(zip(POINTS, rates, strict=True))
         if args.json:
             print(orjson.dumps([asdict(point) | {"eventsPerSecond": rate} for point, rate in points]).decode())

@@ -4,7 +4,6 @@ Invariant: a part's need is what an event costs it times the rate, over what one
 utilisation; whole processes and nodes are rounded up, and nothing else is.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import Final
@@ -190,26 +189,8 @@ class Point:
     gateways: int
     collectors_per_source: int
 
-
-def one_machine(
-    cores: int, points: Sequence[Point], load: Load, costs: Costs, assumed: Assumptions, *, others_cpu_s: float = 0
-) -> list[float]:
-    """Events a second when everything shares the cores of one machine, all of them used: what is measured by
-    `python -m loadtest scaling`. `others_cpu_s`: CPU per million of what is there besides (balancer, generator).
-
-    The smallest of: the cores over what an event costs in all; each kind of process over its own cost, as one of
-    them has one core. Tables are new, so nothing has grown.
-    """
-    nats_cpu_s = costs.nats_cpu_s * (1 + assumed.follower_cpu_share * (load.replicas - 1))
-    every_cpu_s = costs.total_cpu_s - costs.nats_cpu_s + nats_cpu_s + others_cpu_s
-    return [
-        min(
-            cores * MILLION / every_cpu_s,
-            point.gateways * MILLION / costs.gateway_cpu_s,
-            point.collectors_per_source * load.sources * MILLION / costs.collector_cpu_s,
-        )
-        for point in points
-    ]
+    def __str__(self) -> str:
+        return f"{self.gateways}x{self.collectors_per_source}"
 
 
 def wal_and_row_bytes(event_bytes: float, assumed: Assumptions) -> tuple[float, float]:

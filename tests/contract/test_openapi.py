@@ -109,8 +109,10 @@ def test_every_route_is_in_it_and_no_other() -> None:
     )
     served = {
         (route.method, route.resource.canonical)
-        for route in gateway.app.router.routes()
+        for route in gateway._front.public.router.routes()
         if route.resource is not None and route.method != "HEAD"  # wherever GET is
+        # The console's page and what it asks for are no API: they change with it.
+        if route.resource.canonical != "/" and not route.resource.canonical.startswith("/console/")
     }
     described = {(method, path) for method, path, _ in _operations()}
     assert served == described

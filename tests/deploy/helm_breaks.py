@@ -20,7 +20,7 @@ class Break(NamedTuple):
 
 BREAKS: Final = (
     Break("helm-lint", "Chart.yaml", "\nversion: 0.1.0", "\nversion: one", "version"),
-    Break("helm-lint", COLLECTORS, "revisionHistoryLimit: 5", "revisionHistoryLimit: {{ .nothing.there }}", "nil pointer"),
+    Break("helm-lint", COLLECTORS, "revisionHistoryLimit: 5", "revisionHistoryLimit: {{ .nothing.there }}", "evaluate field nothing"),
     Break("helm-values", "values.schema.json", '"additionalProperties": false,', "", "values takes any key"),
     Break("helm-values", "values.schema.json", '"replicas": {"type": "integer", "minimum": 1,', '"replicas": {"type": "integer",', '{"gateway": {"replicas": 0}}'),
     Break("helm-values", COLLECTORS, "if lt $pending", "if lt 1000000", '"maxReplicas": 11'),
@@ -73,6 +73,10 @@ BREAKS: Final = (
     Break("helm-scaling", COLLECTORS, 'ignoreNullValues: "false"', 'ignoreNullValues: "true"', "takes no answer for no lag"),
     Break("helm-scaling", COLLECTORS, "{{ $c.autoscaling.minReplicas }}", "0", "may end the last collector"),
     Break("helm-scaling", COLLECTORS, "type: prometheus", "type: cron", "of a kind that nobody looked at: cron"),
+    Break("helm-scaling", COLLECTORS, "_EVENTS{{ if $partition }}_{{ $partition }}{{ end }}", "_EVENTS", "its lag is that of FACEBOOK_EVENTS_0/collector"),
+    Break("helm-partitions", COLLECTORS, "until $partitions", "until 1", "FACEBOOK_EVENTS_1 is read by 0 Deployments"),
+    Break("helm-partitions", COLLECTORS, '$own "PARTITION" $partition', '$own "PARTITION" "0"', "is of partition 1, and reads another one"),
+    Break("helm-partitions", PODS, '"PARTITIONS" ($v.streams.partitions | int | toString)', "", "has PARTITIONS=1, others 2"),
     Break("helm-secrets", PODS, "mountPath: /etc/floodgate/{{ $folder }}", "mountPath: /etc/{{ $folder }}", "is in no secret that is mounted"),
     Break("helm-secrets", COLLECTORS, "automountServiceAccountToken: false", "automountServiceAccountToken: true", "gives out no token"),
     Break("helm-secrets", GATEWAY, "serviceAccountName: {{ $name }}", "serviceAccountName: default", "needs a service account"),

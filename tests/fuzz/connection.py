@@ -76,8 +76,7 @@ class Connection:
         except (OSError, TimeoutError, EOFError, ValueError, asyncio.LimitOverrunError) as error:
             self.close()
             raise Broken(f"no answer: {error!r}") from error
-        # The HTTP layer closes after what was no HTTP, and says so in plain text only.
-        if answer.headers.get("connection", "").lower() == "close" or _is_plain(answer):
+        if answer.headers.get("connection", "").lower() == "close":
             self.close()
         return answer
 
@@ -90,10 +89,6 @@ def request(path: str, body: bytes, headers: Sequence[tuple[bytes, bytes]], *, i
     pieces = (body[at : at + _CHUNK_BYTES] for at in range(0, len(body), _CHUNK_BYTES))
     chunks = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces)
     return b"\r\n".join([*lines, b"Transfer-Encoding: chunked", b"", b""]) + chunks + b"0\r\n\r\n"
-
-
-def _is_plain(answer: Answer) -> bool:
-    return answer.status == 400 and answer.headers.get("content-type", "").startswith("text/plain")
 
 
 async def _read(reader: asyncio.StreamReader) -> Answer:

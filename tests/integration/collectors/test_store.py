@@ -269,3 +269,28 @@ async def test_without_tables_it_says_how_to_make_them(collecting: Rig) -> None:
     with pytest.raises(Fatal, match=r"no tables for facebook yet: run `python -m collectors.migrate`"):
         async with a_store(collecting):
             pass
+
+
+async def test_repeated_events_do_not_make_every_flush_ask_for_users(
+    collecting: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, int]] = []
+    known = Store._known
+
+    async def watched(self: Store, connection: Any, name: str, keys: list[str]) -> set[str]:
+        asked.append((name, len(keys)))
+        return await known(self, connection, name, keys)
+
+    monkeypatch.setattr(Store, "_known", watched)
+    async with a_store(collecting) as store:
+        for number in range(CALM_FLUSHES + 3):
+            asked.clear()
+            repeated = [f"e-{number - 1}-0"] if number else []
+            fresh = [f"e-{number}-{at}" for at in range(5)]
+            stored = await store.write(a_batch((f"m-{number}", events(*repeated, *fresh))))
+            assert stored.inserted == (5,)
+            assert ("known_events", 5 + len(repeated)) in asked
+        assert ("known_users", 1) in asked  # of the event that is known, whose user might have been lost
+    assert await collecting.fetch("SELECT count(*), count(DISTINCT user_id) FROM demographics") == [
+        (5 * (CALM_FLUSHES + 3),) * 2
+    ]

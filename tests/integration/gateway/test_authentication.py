@@ -279,3 +279,31 @@ async def test_an_open_gateway_says_so(start: Start) -> None:
     assert [entry["log_level"] for entry in running.log.entries if entry["event"] == "gateway_open"] == ["warning"]
     assert (await running.post(array(facebook()))).status == 200
     assert "Floodgate-Sender" not in (await running.stored("facebook"))[0].headers
+
+
+ADMIN = "fgk_admin"
+
+
+async def test_the_console_shows_its_page_to_anyone_its_data_to_readers_and_acts_for_admins(start: Start) -> None:
+    running = await start(
+        senders=f"""
+        [senders.acme]
+        key_hashes = ["{key_hash(ACME)}"]
+        [senders.reader]
+        scopes = ["read"]
+        key_hashes = ["{key_hash(READER)}"]
+        [senders.admin]
+        scopes = ["read", "admin"]
+        key_hashes = ["{key_hash(ADMIN)}"]
+        """
+    )
+    assert (await running.get("/")).status == 200
+
+    async def status(method: str, path: str, key: str | None) -> int:
+        headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+        return (await running.request(method, path, headers=headers, json={} if method == "POST" else None)).status
+
+    for path in ("/console/requests", "/console/dead-letters"):
+        assert [await status("GET", path, key) for key in (None, ACME, READER, ADMIN)] == [401, 403, 200, 200]
+    drop = "/console/dead-letters/drop"
+    assert [await status("POST", drop, key) for key in (None, ACME, READER, ADMIN)] == [401, 403, 403, 200]

@@ -25,7 +25,9 @@ def _assert_problem(answer: Answer, status: int) -> None:
     assert answer.json["detail"]
 
 
-@pytest.mark.parametrize("path", ["/", "/webhook", "/webhook/events/", "/nothing%0Ahere", "/webhook/events/bulk/a/b"])
+@pytest.mark.parametrize(
+    "path", ["/console", "/webhook", "/webhook/events/", "/nothing%0Ahere", "/webhook/events/bulk/a/b"]
+)
 async def test_an_unknown_resource_is_404(gateway: Running, path: str) -> None:
     _assert_problem(await gateway.get(path), 404)
 

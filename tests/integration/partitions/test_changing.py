@@ -125,3 +125,13 @@ async def test_a_retired_stream_is_kept_and_never_made(parted: Rig) -> None:
 
 async def _stored(parted: Rig, ids: set[str]) -> bool:
     return set(await parted.ids()) == ids
+
+
+async def test_a_retired_stream_takes_no_more_room_than_it_had(parted: Rig) -> None:
+    last = parted.names.of(SOURCE)[-1]
+    before = (await parted.connection.jetstream.stream_info(last.stream)).config.max_bytes
+    assert before
+    for max_bytes, expected in ((before * 2, before), (before // 2, before // 2)):
+        wanted = [definition(last, parted.streams(max_bytes=max_bytes), is_retired=True)]
+        await provision(parted.connection, wanted)
+        assert (await parted.connection.jetstream.stream_info(last.stream)).config.max_bytes == expected

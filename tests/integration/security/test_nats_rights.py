@@ -36,12 +36,13 @@ ROOT = SHIPPED.parents[1]
         "$JS.API.STREAM.SNAPSHOT.FACEBOOK_EVENTS",
         "$JS.API.STREAM.DELETE.RECEIPTS",
         "$JS.API.STREAM.MSG.GET.DEAD_LETTERS",
-        "$JS.API.DIRECT.GET.DEAD_LETTERS",
+        "$JS.API.STREAM.PURGE.DEAD_LETTERS",
         "dead_letters.facebook",
+        "vitals.facebook.one",
         "_INBOX_floodgate-streams.anything",
     ],
 )
-async def test_the_gateway_can_neither_consume_nor_remove_nor_see_dead_letters(
+async def test_the_gateway_can_neither_consume_events_nor_remove_them_nor_park_one(
     secured: SecuredNats, subject: str
 ) -> None:
     async with intruder(secured, GATEWAY) as gateway:

@@ -1,5 +1,8 @@
 """The load program against the fake gateway, its bodies, and its HTTP."""
 
+import asyncio
+import socket
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -100,3 +103,45 @@ async def test_single_events_go_out_on_every_connection_until_none_is_left(gatew
     async with load_process(made, f"{gateway.url}/health/ready") as load:
         with pytest.raises(CannotRun, match=r"other statuses than 200: \{'405': 12\}"):
             await load.single(30, connections=4)
+
+
+@pytest.fixture
+async def forgetful() -> AsyncIterator[str]:
+    """The address of a server that answers the first request of each connection, and hangs up on the second."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for is_answered in (True, False):
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = next(line for line in head.split(b"\r\n") if line.startswith(b"Content-Length"))
+            await reader.readexactly(int(length.split(b":")[1]))
+            if is_answered:
+                writer.write(b'HTTP/1.1 200 OK\r\nContent-Length: 28\r\n\r\n{"processed": 1,"failed": 0}')
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/webhook/events/bulk"
+
+
+async def test_a_request_that_met_the_end_of_a_kept_connection_is_sent_again_where_it_may(
+    forgetful: str, tmp_path: Path
+) -> None:
+    made = bodies.write(tmp_path / "bodies", PLAN)
+    async with load_process(made, forgetful) as load:
+        answers = (await load.bulk(2, connections=1, again=True))["requests"]
+    assert [(answer["status"], answer.get("again", False)) for answer in answers] == [(200, False), (200, True)]
+
+
+async def test_else_it_is_an_error(forgetful: str, tmp_path: Path) -> None:
+    made = bodies.write(tmp_path / "bodies", PLAN)
+    async with load_process(made, forgetful) as load:
+        with pytest.raises(CannotRun, match=r"1 of 2 requests failed, .* closed before an answer"):
+            await load.bulk(2, connections=1)
+
+
+def test_the_end_of_an_idle_connection_is_seen() -> None:
+    ours, theirs = socket.socketpair()
+    with ours:
+        assert not http11.is_closed(ours)
+        theirs.close()
+        assert http11.is_closed(ours)

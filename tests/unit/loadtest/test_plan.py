@@ -9,7 +9,8 @@ import pytest
 from loadtest.__main__ import main
 from loadtest.errors import CannotRun
 from loadtest.plan.costs import Assumptions, Costs, load
-from loadtest.plan.model import Load, Node, Part, Plan, Point, one_machine, plan
+from loadtest.plan.machine import Doubling, Measured, load_measured, one_machine, predictions
+from loadtest.plan.model import Load, Node, Part, Plan, Point, plan
 
 COSTS = Costs(
     gateway_cpu_s=5, nats_cpu_s=2, collector_cpu_s=8, postgres_cpu_s=5, stream_events_per_s=400_000, measured_at="never"
@@ -102,9 +103,56 @@ def test_what_saturates_first_stands_first() -> None:
 def test_on_one_machine_its_cores_or_the_processes_decide() -> None:
     alone = replace(LOAD, replicas=1)
     points = [Point(1, 1), Point(2, 1), Point(4, 4)]
-    assert one_machine(2, points, alone, COSTS, ASSUMED) == pytest.approx([100_000] * 3)
-    assert one_machine(64, points, alone, COSTS, ASSUMED) == pytest.approx([200_000, 250_000, 800_000])
-    assert one_machine(2, points[:1], LOAD, COSTS, ASSUMED, others_cpu_s=3) == pytest.approx([80_000])
+    none = Doubling()
+    assert one_machine(2, points, alone, COSTS, ASSUMED, doubling=none) == pytest.approx([100_000] * 3)
+    assert one_machine(64, points, alone, COSTS, ASSUMED, doubling=none) == pytest.approx([200_000, 250_000, 800_000])
+    assert one_machine(2, points[:1], LOAD, COSTS, ASSUMED, doubling=none) == pytest.approx([2_000_000 / 22])
+
+
+def test_each_doubling_of_processes_costs_the_same() -> None:
+    alone, doubling = replace(LOAD, replicas=1), Doubling(gateway_cpu_s=1, collector_cpu_s=4)
+    points = [Point(1, 1), Point(2, 1), Point(1, 2), Point(4, 4)]
+    assert one_machine(2, points, alone, COSTS, ASSUMED, doubling=doubling) == pytest.approx(
+        [2_000_000 / cost for cost in (20, 21, 24, 30)]
+    )
+
+
+def at(point: Point, *, costs: float, rate: float, others: float = 0.0) -> Measured:
+    return Measured(point=point, events_per_s=rate, cpu_s=costs, others_cores=others)
+
+
+def test_a_point_is_predicted_from_others_and_never_from_itself() -> None:
+    alone = replace(LOAD, replicas=1)
+    measured = [
+        at(Point(1, 1), costs=25, rate=72_000),  # 1.8 of two cores
+        at(Point(2, 1), costs=26, rate=50_000),
+        at(Point(1, 2), costs=30, rate=50_000),
+        at(Point(2, 2), costs=33, rate=1),
+        at(Point(4, 4), costs=99, rate=1, others=0.3),
+    ]
+    found = predictions(2, measured, alone, COSTS, ASSUMED)
+    assert found == pytest.approx({
+        Point(1, 1): 100_000,  # of the benchmark: both cores, at 20
+        Point(2, 1): 1.8 / 28 * 1_000_000,  # 25 of one of each, and the 3 that 2x2 costs more than 1x2
+        Point(1, 2): 1.8 / 32 * 1_000_000,  # 25, and the 7 that 2x2 costs more than 2x1
+        Point(2, 2): 1.8 / 31 * 1_000_000,  # 25, and 1 and 5
+        Point(4, 4): 1.5 / 37 * 1_000_000,  # 25, and twice 1 and 5; others had 0.3 of the 1.8 cores
+    })  # fmt: skip
+
+
+def test_a_point_that_is_not_there_is_not_missed() -> None:
+    alone = replace(LOAD, replicas=1)
+    only = [at(Point(1, 1), costs=25, rate=72_000), at(Point(2, 2), costs=30, rate=50_000)]
+    assert predictions(2, only, alone, COSTS, ASSUMED)[Point(2, 2)] == pytest.approx(72_000)
+    assert predictions(2, only[1:], alone, COSTS, ASSUMED) == pytest.approx({Point(2, 2): 100_000})
+
+
+def test_a_scaling_test_that_was_never_run_is_no_error_and_a_broken_one_is(tmp_path: Path) -> None:
+    file = tmp_path / "scaling.json"
+    assert load_measured(file) == []
+    file.write_bytes(b'{"points": [{}]}')
+    with pytest.raises(CannotRun, match="holds no scaling test"):
+        load_measured(file)
 
 
 def test_the_last_full_benchmark_is_what_it_rests_on() -> None:
@@ -138,8 +186,9 @@ def test_as_json_it_is_one_object(capsys: pytest.CaptureFixture[str]) -> None:
     assert set(found["parts"]) == {"gateway", "NATS", "collectors", "PostgreSQL"}
 
 
-def test_what_one_machine_bears_is_a_line_a_point(capsys: pytest.CaptureFixture[str]) -> None:
-    shared = ["plan", "--events-per-second", "1", "--replicas", "1", "--one-machine", "2"]
+def test_what_one_machine_bears_is_a_line_a_point(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    unscaled = str(tmp_path / "none.json")
+    shared = ["plan", "--events-per-second", "1", "--replicas", "1", "--one-machine", "2", "--scaling", unscaled]
     assert main([*shared, "--json"], {}) == 0
     found = orjson.loads(capsys.readouterr().out)
     assert len(found) == 9

@@ -18,12 +18,20 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 
-{{/* What selects a pod, and never changes: root, component, and source where it has one. */}}
+{{/* What selects a pod, and never changes: root, component, and source and partition where it has them. */}}
 {{- define "floodgate.selector" -}}
 {{ include "floodgate.instance" .root }}
 app.kubernetes.io/component: {{ .component }}
+{{- include "floodgate.share" . }}
+{{- end }}
+
+{{/* What a collector reads: source, and partition as text where there are several. */}}
+{{- define "floodgate.share" -}}
 {{- with .source }}
 floodgate/source: {{ . }}
+{{- end }}
+{{- with .partition }}
+floodgate/partition: {{ . | quote }}
 {{- end }}
 {{- end }}
 

@@ -47,6 +47,7 @@ securityContext:
   "PROVISION_ON_START" "false"
   "STREAM_PREFIX" $v.streams.prefix
   "STREAM_REPLICAS" ($v.streams.replicas | toString)
+  "PARTITIONS" ($v.streams.partitions | int | toString)
   "CONSUMER_MAX_ACK_PENDING" ($v.streams.maxAckPending | int | toString) }}
 {{- if eq $v.nats.auth "creds" }}{{ $_ := set $env "NATS_CREDS_FILE" (printf "/etc/floodgate/nats/%s" $v.nats.secretKey) }}{{ end }}
 {{- if eq $v.nats.auth "nkey" }}{{ $_ := set $env "NATS_NKEY_SEED_FILE" (printf "/etc/floodgate/nats/%s" $v.nats.secretKey) }}{{ end }}

@@ -1,0 +1,1 @@
+"""Measures how a whole installation grows: `python -m loadtest scaling`."""
