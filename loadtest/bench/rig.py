@@ -38,6 +38,7 @@ class Rig:
     folder: Path
     seed: int
     say: Callable[[str], None]
+    env: Mapping[str, str] = field(default_factory=dict)  # of the gateways that a phase starts itself
     files: int = 0
     env: Mapping[str, str] = field(default_factory=dict)
 
