@@ -27,9 +27,9 @@ _TWICE_THE_COLLECTORS: Final = ((ONE, Point(1, 2)), (Point(2, 1), Point(2, 2)))
 class Doubling:
     """CPU in seconds that a million events cost more with twice as many processes, whatever the number.
 
-    Twice the collectors halve what a flush holds, which alone would cost the same for each of them. They also raise the
-    share of repeated events whose first copy another one is just storing, for which a flush is written anew: that ends
-    at a limit. The same for each doubling lies between the two.
+    Most of it comes of repeated events: with twice the collectors more of them have their first copy in the hands of
+    another one, for which a flush is written anew. That share ends at a limit (all but one of n), and smaller flushes
+    cost the same for each process more; the same for each doubling lies between the two.
     """
 
     gateway_cpu_s: float = 0.0
