@@ -20,16 +20,16 @@ SCALING: Final = Path(__file__).resolve().parents[2] / "docs" / "benchmark" / "s
 ONE: Final = Point(1, 1)
 _TWICE_THE_GATEWAYS: Final = ((ONE, Point(2, 1)), (Point(1, 2), Point(2, 2)))
 _TWICE_THE_COLLECTORS: Final = ((ONE, Point(1, 2)), (Point(2, 1), Point(2, 2)))
-"""Two points that differ in this alone; the first pair that was measured is taken."""
+"""Two points that differ in this alone; what was measured of these is averaged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doubling:
     """CPU in seconds that a million events cost more with twice as many processes, whatever the number.
 
-    Twice the collectors halve what a flush holds, which alone would cost the same for each of them. They also raise the
-    share of repeated events whose first copy another one is just storing, for which a flush is written anew: that ends
-    at a limit. The same for each doubling lies between the two.
+    Most of it comes of repeated events: with twice the collectors more of them have their first copy in the hands of
+    another one, for which a flush is written anew. That share ends at a limit (all but one of n), and smaller flushes
+    cost the same for each process more; the same for each doubling lies between the two.
     """
 
     gateway_cpu_s: float = 0.0
@@ -103,7 +103,7 @@ def doubling_of(measured: Sequence[Measured]) -> Doubling:
 
     def dearer(pairs: Sequence[tuple[Point, Point]]) -> float:
         found = [cpu_s[two] - cpu_s[one] for one, two in pairs if one in cpu_s and two in cpu_s]
-        return max(0.0, found[0]) if found else 0.0
+        return max(0.0, sum(found) / len(found)) if found else 0.0
 
     return Doubling(gateway_cpu_s=dearer(_TWICE_THE_GATEWAYS), collector_cpu_s=dearer(_TWICE_THE_COLLECTORS))
 

@@ -21,6 +21,8 @@ class Sizes:
     points: tuple[Point, ...] = GRID
     events: int = 500_000  # of each point
     warm_up_events: int = 40_000  # before them: connections are open, code is warm
+    attempts: int = 2  # at a point, where other programs take over `noisy_share` of the machine
+    noisy_share: float = 0.1
     request_events: int = 5_000
     connections: int = 8
     elastic_most: int = 4  # gateways, and collectors a source
@@ -29,7 +31,7 @@ class Sizes:
     elastic_slices: int = 6  # at most
 
 
-QUICK: Final = Sizes(points=(BASE, Point(2, 2)), events=100_000, elastic_most=2, elastic_slice_requests=20)
+QUICK: Final = Sizes(points=(BASE, Point(2, 2)), events=100_000, attempts=1, elastic_most=2, elastic_slice_requests=20)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ from loadtest.bench.rig import Rig
 from loadtest.bench.stack import Stack, proven
 from loadtest.bench.stored import Stored
 from loadtest.errors import CannotRun
+from loadtest.plan.model import MILLION
 from loadtest.scaling.elastic import elastic
 from loadtest.scaling.fleet import Fleet, FleetProcess, running_fleet
 from loadtest.scaling.options import BASE, ScalingOptions
@@ -52,12 +53,18 @@ async def run(options: ScalingOptions, env: Mapping[str, str], say: Callable[[st
         for at, point in enumerate(sizes.points):
             say(f"{point} …")
             try:
-                async with running_fleet(folder / f"fleet-{at}", env) as process:
-                    fleet = await process.scale(point)
-                    rig = await _rig(fleet, session, folder, options.seed + at * 1_000, say)
-                    results["machine"] |= rig.stack.versions
-                    results["durability"] = dict(rig.stack.durability)
-                    results["points"].append(await measure(point, fleet, rig, sizes))
+                attempts: list[dict[str, Any]] = []
+                while len(attempts) < sizes.attempts and all(noise(one) > sizes.noisy_share for one in attempts):
+                    seed = options.seed + at * 1_000 + len(attempts) * 100
+                    async with running_fleet(folder / f"fleet-{at}", env) as process:
+                        fleet = await process.scale(point)
+                        rig = await _rig(fleet, session, folder, seed, say)
+                        results["machine"] |= rig.stack.versions
+                        results["durability"] = dict(rig.stack.durability)
+                        attempts.append(await measure(point, fleet, rig, sizes))
+                    await asyncio.to_thread(shutil.rmtree, folder / f"fleet-{at}", ignore_errors=True)
+                # By what others did, and never by its own figures.
+                results["points"].append(min(attempts, key=noise) | {"attempts": len(attempts)})
             except _FAILURES as error:
                 if point == BASE:
                     raise CannotRun(str(error) or type(error).__name__) from error
@@ -72,6 +79,13 @@ async def run(options: ScalingOptions, env: Mapping[str, str], say: Callable[[st
             results["failed"]["elastic"] = str(error) or type(error).__name__
             say(f"elastic failed: {error}")
     return results
+
+
+def noise(point: Mapping[str, Any]) -> float:
+    """What other programs had of the CPU that was used at a point, of 1. Pure."""
+    own_s: float = sum(point["cpuSecondsPerMillion"].values()) * point["events"] / MILLION
+    share: float = point["othersSeconds"] / (own_s + point["othersSeconds"])
+    return share
 
 
 async def _elastic(

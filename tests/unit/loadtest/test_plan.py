@@ -136,7 +136,7 @@ def test_a_point_is_predicted_from_others_and_never_from_itself() -> None:
         Point(2, 1): 1.8 / 28 * 1_000_000,  # 25 of one of each, and the 3 that 2x2 costs more than 1x2
         Point(1, 2): 1.8 / 32 * 1_000_000,  # 25, and the 7 that 2x2 costs more than 2x1
         Point(2, 2): 1.8 / 31 * 1_000_000,  # 25, and 1 and 5
-        Point(4, 4): 1.5 / 37 * 1_000_000,  # 25, and twice 1 and 5; others had 0.3 of the 1.8 cores
+        Point(4, 4): 1.5 / 41 * 1_000_000,  # 25, and twice 2 and 6, on average; others had 0.3 of the 1.8 cores
     })  # fmt: skip
 
 

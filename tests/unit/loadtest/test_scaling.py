@@ -14,6 +14,7 @@ from loadtest.scaling import page, shares
 from loadtest.scaling.fleet import FleetProcess, running_fleet
 from loadtest.scaling.options import BASE, GRID, QUICK
 from loadtest.scaling.point import by_kind
+from loadtest.scaling.run import noise
 from loadtest.scaling.shares import Shares
 
 GATEWAY = """\
@@ -108,6 +109,11 @@ def test_a_busy_machine_and_what_failed_are_told() -> None:
     text = "\n".join(page.lines(busy))
     assert "Other programs took up to 25% of the machine at 1x1: measure again on a quiet one." in text
     assert "Failed: 4x4: no room" in text
+
+
+def test_noise_is_what_others_had_of_the_cpu_that_was_used() -> None:
+    point = measured(BASE, 80_000, others_s=0.6566)  # beside 98,000 events at 20.1 s per million
+    assert noise(point) == pytest.approx(0.25)
 
 
 def test_only_the_section_between_the_markers_is_written() -> None:
