@@ -168,26 +168,6 @@ GATEWAY: Final = Dashboard(
                     runbook=["SenderUnknown", "RequestsRefused"],
                 ),
                 Panel(
-                    title="Events of each sender",
-                    about="Those that were accepted.",
-                    queries=[
-                        Query("sum by (sender) (rate(gateway_sender_events_total[$__rate_interval]))", "{{sender}}")
-                    ],
-                    unit="eps",
-                ),
-                Panel(
-                    title="Requests of each sender, by status",
-                    about="401 and 403 are nobody's: they are under refused requests.",
-                    queries=[
-                        Query(
-                            "sum by (sender, status) (rate(gateway_sender_requests_total[$__rate_interval]))",
-                            "{{sender}} {{status}}",
-                        )
-                    ],
-                    unit="reqps",
-                    may_be_empty="no sender has sent anything",
-                ),
-                Panel(
                     title="Until a sender's secret ends",
                     about="Send the sender its next secret before.",
                     queries=[

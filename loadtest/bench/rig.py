@@ -40,7 +40,6 @@ class Rig:
     say: Callable[[str], None]
     env: Mapping[str, str] = field(default_factory=dict)  # of the gateways that a phase starts itself
     files: int = 0
-    env: Mapping[str, str] = field(default_factory=dict)
 
     async def bodies(
         self, events: int, *, of: int, invalid: float = 0.0, repeated: float = 0.0, sign: Sign = unsigned

@@ -10,7 +10,7 @@ from aiohttp.test_utils import make_mocked_request
 from gateway.console.door import Door, Handler
 from gateway.console.examples import examples
 from gateway.scopes import Scope
-from shared.events import REGISTRY, EventValidator
+from shared.events import REGISTRY, EventValidator, Rejection
 
 HERE = "127.0.0.1:3000"
 
@@ -97,4 +97,6 @@ def test_there_is_a_valid_example_of_each_platform_and_stage() -> None:
         (platform.source, stage) for platform in REGISTRY for stage in ("top", "bottom")
     ]
     for one in made:
-        assert validator.validate(orjson.dumps(one["event"])) == one["source"]
+        verdict = validator.validate(orjson.dumps(one["event"]))
+        assert not isinstance(verdict, Rejection), verdict
+        assert verdict.source == one["source"]
