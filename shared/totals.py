@@ -10,11 +10,12 @@ from prometheus_client.samples import Sample
 
 
 def by_label(counter: Counter, label: str) -> dict[str, int]:
-    """What was counted for each value of one label, the others summed."""
+    """What was counted for each value of one label, the others summed; nothing where nothing was."""
     found: dict[str, int] = {}
     for sample in _samples(counter, "_total"):
         name = sample.labels[label]
-        found[name] = found.get(name, 0) + int(sample.value)
+        if sample.value:
+            found[name] = found.get(name, 0) + int(sample.value)
     return found
 
 

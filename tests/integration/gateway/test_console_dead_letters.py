@@ -84,7 +84,7 @@ async def test_an_edited_event_is_published_and_its_letter_removed(gateway: Runn
     answer = await act(gateway, "1/replay", {"body": json.dumps(facebook(eventId="mended"))})
 
     assert answer.status == 200
-    assert answer.json["published"] == {"facebook": 1}
+    assert answer.json["published"] == {gateway.names.stream("facebook"): 1}
     assert await gateway.stored_ids("facebook", "request-1") == ["mended"]
     assert await sequences(gateway) == []
     assert (await act(gateway, "1/replay", {})).status == 404
