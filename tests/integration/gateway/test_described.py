@@ -80,7 +80,14 @@ async def test_a_page_comes_plain_or_compressed_and_not_twice(gateway: Running, 
 
 @pytest.mark.parametrize(
     "path",
-    ["/docs/", "/docs/nothing", "/docs/index.html", "/docs/hashes.txt", "/docs/..%2Fdocs%2Fstart.js", "/docs/..%2F..%2Fapp.py"],
+    [
+        "/docs/",
+        "/docs/nothing",
+        "/docs/index.html",
+        "/docs/hashes.txt",
+        "/docs/..%2Fdocs%2Fstart.js",
+        "/docs/..%2F..%2Fapp.py",
+    ],
 )
 async def test_nothing_but_the_named_files_is_served(gateway: Running, path: str) -> None:
     assert (await gateway.get(path)).status == 404
