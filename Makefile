@@ -45,7 +45,7 @@ test-faults: $(DEV) ## Break everything under load and settle the ledger, up to 
 	$(BIN)/python -m pytest tests/faults
 	$(BIN)/python -m tests.faults $(ARGS)
 
-test-overload: $(DEV) ## Load the gateway with more than it takes, in the long form: 1 minute (ARGS=-s shows the figures)
+test-overload: $(DEV) ## Load the gateway with more than it takes, and run the benchmark once: 1 minute (ARGS=-s shows the figures)
 	OVERLOAD=full $(BIN)/python -m pytest tests/overload $(ARGS)
 
 test-observability: $(DEV) ## Have a real Prometheus watch a real run, and ask it for every panel: 20 seconds (ARGS=-v)
