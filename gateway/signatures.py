@@ -15,7 +15,7 @@ import base64
 import binascii
 import hmac
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -47,10 +47,11 @@ class Seal:
         self._sums = [hmac.new(secret, before_body, "sha256") for secret in secrets]
         self._claimed = claimed
 
-    def feed(self, chunk: bytes) -> None:
-        """The next raw bytes of the body."""
-        for mac in self._sums:
-            mac.update(chunk)
+    def feed(self, chunks: Iterable[bytes]) -> None:
+        """The next raw bytes of the body. May be called in a thread, one call at a time."""
+        for chunk in chunks:
+            for mac in self._sums:
+                mac.update(chunk)
 
     def check(self) -> None:
         """After the last byte. Raises BadSignature where no secret of the sender gives what was claimed."""

@@ -229,6 +229,16 @@ async def test_a_body_changed_by_one_byte_is_401_whatever_it_is(guarded: Running
     assert await guarded.stored("facebook") == []
 
 
+@pytest.mark.parametrize("changed_at", [0, 1_048_575, 1_048_576, 2_500_000, -1])
+async def test_of_a_large_body_every_part_is_signed(guarded: Running, changed_at: int) -> None:
+    body = b" " * 1_200_000 + array(facebook()) + b" " * 1_500_000  # summed in a thread, a megabyte at a time
+    signed = _standard(body)
+    changed = bytearray(body)
+    changed[changed_at] = ord("\n")  # as good JSON as before
+    _refused(await guarded.post(bytes(changed), path=f"{BULK}?sender=hooks", **signed), 401, "does not fit the body")
+    assert (await guarded.post(body, path=f"{BULK}?sender=hooks", **signed)).status == 200
+
+
 async def test_nothing_is_decompressed_before_its_signature_was_checked(guarded: Running) -> None:
     broken = await guarded.post(b"no gzip", path=f"{BULK}?sender=meta", Content_Encoding="gzip", **_meta(b"other"))
     _refused(broken, 401, "does not fit the body")

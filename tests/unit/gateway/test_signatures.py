@@ -49,7 +49,7 @@ def _check(scheme: Scheme, headers: Mapping[str, str], *secrets: str, body: byte
     keys = [secret_key(scheme, secret) for secret in secrets]
     claim = seal(scheme, keys, headers, now_s=now_s, tolerance_s=300)
     for start in range(0, len(body), 5):
-        claim.feed(body[start : start + 5])
+        claim.feed([body[start : start + 2], body[start + 2 : start + 5]])
     claim.check()
 
 
