@@ -51,6 +51,12 @@ def head(
     return "\r\n".join([*lines, "", ""]).encode("ascii")
 
 
+def get(url: str) -> bytes:
+    """A whole GET."""
+    parts = urlsplit(url)
+    return f"GET {parts.path or '/'} HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n".encode("ascii")
+
+
 def connect(url: str) -> socket.socket:
     """A connection to the URL's host. Raises OSError."""
     parts = urlsplit(url)

@@ -5,14 +5,15 @@ leaves nothing unstored behind.
 """
 
 import asyncio
-import time
+import json
+import sys
+from collections.abc import Awaitable
 from typing import Any, Final
-
-import aiohttp
 
 from loadtest.bench.numbers import per_second, spread
 from loadtest.bench.options import BULK_EVENTS, Sizes
 from loadtest.bench.rig import Rig
+from loadtest.errors import CannotRun
 
 INVALID_SHARE: Final = 0.02
 REPEATED_SHARE: Final = 0.01
@@ -20,8 +21,7 @@ TOGETHER: Final = 4
 """Requests of 50,000 at once."""
 
 _LIVE_EVERY_S: Final = 0.01
-_PROBES: Final = 16
-"""Connections for these, kept open: a full accept queue, which makes clients wait a second, is not measured."""
+_RESULTS_LIMIT_BYTES: Final = 16 * 1024 * 1024
 _MOST_SINGLES_PER_S: Final = 15_000
 _IDLE_S: Final = 1.0
 
@@ -124,31 +124,30 @@ async def single(rig: Rig, sizes: Sizes) -> dict[str, Any]:
     }
 
 
-async def _probed(rig: Rig, work: Any) -> list[tuple[float, float]]:
+async def _probed(rig: Rig, work: Awaitable[Any]) -> list[tuple[float, float]]:
     """Asks `/health/live` every 10 ms until `work` is done: (when it was due, seconds from then to its answer).
 
-    Each is due whether the one before it is answered or not, and its clock runs from then: else one long wait would
-    hide the others that a sender would have met.
+    Raises CannotRun where one is not answered 200.
     """
-    url = f"{rig.stack.url}/health/live"
-    results: list[tuple[float, float]] = []
-
-    async def ask(due: float) -> None:
-        async with session.get(url) as response:
-            await response.read()
-        results.append((due, time.monotonic() - due))
-
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=_PROBES)) as session:
-        await asyncio.gather(*(ask(0.0) for _ in range(_PROBES)))
-        results.clear()
-        busy = asyncio.ensure_future(work)
-        due = time.monotonic()
-        asked = []
-        while not busy.done():
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
-            asked.append(asyncio.create_task(ask(due)))
-            due += _LIVE_EVERY_S
-        await asyncio.gather(busy, *asked)
+    probe = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "loadtest.bench.probe", f"{rig.stack.url}/health/live", str(_LIVE_EVERY_S)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        limit=_RESULTS_LIMIT_BYTES,
+        start_new_session=True,  # a Ctrl-C is this program's to answer
+    )
+    try:
+        assert probe.stdout is not None  # noqa: S101 - it was started with a pipe
+        await probe.stdout.readline()
+        await work
+        said, _ = await probe.communicate(b"")  # which ends its stdin
+        if probe.returncode != 0:
+            raise CannotRun("the probe of /health/live ended; what it said stands above")
+    finally:
+        if probe.returncode is None:
+            probe.kill()
+            await probe.wait()
+    results: list[tuple[float, float]] = json.loads(said)
     return results
 
 
