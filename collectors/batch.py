@@ -152,11 +152,14 @@ class Batch:
         return dead
 
     @property
+    def is_full(self) -> bool:
+        """Whether it takes no more."""
+        return self.events >= self._max_events or self.body_bytes >= self._max_bytes
+
+    @property
     def is_due(self) -> bool:
-        """Whether it should be flushed now."""
-        return bool(self.messages) and (
-            self.events >= self._max_events or self.body_bytes >= self._max_bytes or self.remaining_s <= 0
-        )
+        """Whether it should be flushed as soon as it can be."""
+        return bool(self.messages) and (self.is_full or self.remaining_s <= 0)
 
     @property
     def remaining_s(self) -> float:

@@ -1,4 +1,7 @@
-"""Whether the store asks which keys are known before it copies. Pure."""
+"""Whether the store asks which keys are known before it copies. Pure.
+
+Keys of the last flushes don't count here: the store knows those (`collectors.recent`).
+"""
 
 from typing import Final
 

@@ -30,7 +30,9 @@ class CollectorSettings(Settings):
     flush_bytes: Count = Field(
         32 * 1024 * 1024, alias="FLUSH_BYTES", description="Bytes after which a batch is flushed"
     )
-    flush_age_ms: Milliseconds = Field(200, alias="FLUSH_AGE", description="Age at which a batch is flushed")
+    flush_age_ms: Milliseconds = Field(
+        200, alias="FLUSH_AGE", description="Age at which a batch is flushed, as soon as the one before it is stored"
+    )
     max_dead_letters_in_a_row: Count = Field(
         1_000,
         alias="MAX_DEAD_LETTERS_IN_A_ROW",

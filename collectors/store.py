@@ -3,11 +3,12 @@
 Invariant: after `write` returns, all of the batch's events are committed and none is doubled, whatever was
 stored before and whoever else writes at the same time; after it raises, none of this attempt is.
 
-There are three ways, each dearer and surer than the one before. While no duplicates come, rows are copied
-straight into the tables. Where some do, the unique key stops the copy, and the flush is written anew,
-asking first which keys are known and copying the others; so are the next ones, until duplicates are rare
-again (`Caution`). Where another replica stores a key in between, it is written by way of staging tables
-with ON CONFLICT DO NOTHING, which waits for that replica and skips what it stored.
+There are three ways, each dearer and surer than the one before. While no duplicates come but of the last
+flushes, whose keys are remembered (`Recent`) and asked for, rows are copied straight into the tables.
+Where others come, the unique key stops the copy, and the flush is written anew, asking first which of all
+its keys are known; so are the next ones, until such duplicates are rare again (`Caution`). Where another
+replica stores a key in between, it is written by way of staging tables with ON CONFLICT DO NOTHING, which
+waits for that replica and skips what it stored.
 
 Rows are written in the order of their keys, so two replicas never wait for each other in a circle; the
 order also keeps the index pages that are being written to few.
@@ -27,6 +28,7 @@ from collectors import copy_format, rows
 from collectors.batch import Batch, Message
 from collectors.caution import Caution
 from collectors.failures import DATABASE_ERRORS, classify
+from collectors.recent import Recent
 from collectors.rows import EventRows
 from collectors.settings import DatabaseSettings
 from collectors.sql import statement
@@ -73,6 +75,7 @@ class Store:
         self._metrics = metrics
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._caution = Caution()
+        self._recent = Recent()
         self._started: set[float] = set()
         metrics.pool_max_size.set(settings.pool_size)
         metrics.pool_size.set_function(lambda: self._pool.get_size() if self._pool else 0)
@@ -141,6 +144,7 @@ class Store:
                 caution.raise_for(error.table_name or "")
             else:
                 caution.relax()
+                self._recent.add(events)
                 return stored
         raise AssertionError("the last way returns or raises")
 
@@ -190,10 +194,11 @@ class Store:
 
     async def _copy_new(self, connection: Connection, events: Rows) -> Collection[str]:
         """Copy what is not known straight into the tables. Raises UniqueViolationError where a key was there."""
-        known: set[str] = set()
-        if self._caution.asks("events"):
-            known = await self._known(connection, "known_events", list(events))
-            self._caution.saw("events", len(known))
+        suspects = self._recent.among(events)
+        asks_all = self._caution.asks("events")
+        known = await self._known(connection, "known_events", list(events) if asks_all else suspects)
+        if asks_all:
+            self._caution.saw("events", len(known.difference(suspects)))
         new = {key: row for key, row in events.items() if key not in known} if known else events
         users = _users(events)
         known_users = await self._known_users(connection, list(users), new, is_all_new=not known)

@@ -1,19 +1,19 @@
 """The collector's loop: fetch → decode → batch → store → settle.
 
 Invariant: every delivery that was fetched is acked after its commit, terminated after its dead letter, or
-released; on the way out too. While one batch is being stored, one stands ready and the next is being
-fetched: no more than these three are held, and of each further stream the fetch that is under way.
+released; on the way out too. While one batch is being stored, the next is being fetched, and takes more for
+as long as that lasts: no more than these two are held, and of each further stream the fetch that is under way.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from math import inf
 from time import monotonic
 from typing import Final
 
 from collectors import tracing
+from collectors.account import account
 from collectors.batch import Batch, messages
 from collectors.failures import without_values
 from collectors.isolate import isolate
@@ -25,7 +25,7 @@ from shared.errors import Fatal, Poison, Pressure, Retryable
 from shared.lifecycle import Shutdown, first_of, repeat
 from shared.logs import Logger
 from shared.metrics import CollectorMetrics
-from shared.outcomes import FlushResult, Outcome
+from shared.outcomes import FlushResult
 from shared.tracing import Kind, Tracer
 from streams.dead_letter import DeadLetters
 from streams.delivery import ConsumerMissing
@@ -33,6 +33,9 @@ from streams.fan_in import FanIn
 
 MAX_WAIT_S: Final = 0.5
 """For messages: so long a signal to stop may go unseen, and so long nobody keeps what a fetch has so far."""
+
+BUSY_WAIT_S: Final = 0.05
+"""The same for a batch that is due while the store is busy: so long it may go unseen that the store is free."""
 
 MAX_FETCH_MESSAGES: Final = 128
 """Of up to 1 MiB each: bounds what nats-py buffers."""
@@ -93,6 +96,7 @@ class Worker:
         self._fetch_trouble: str | None = None
         self._store_trouble: str | None = None
         self._is_flushing = False
+        self._store_is_free = asyncio.Event()
         self.last_flush: LastFlush | None = None
 
     @property
@@ -128,14 +132,17 @@ class Worker:
             await release(await self._deliveries.close(), delay_s=0)
 
     async def _pump(self) -> None:
-        ready: asyncio.Queue[Batch | None] = asyncio.Queue(maxsize=1)
+        ready: asyncio.Queue[Batch | None] = asyncio.Queue()
 
         async def fetch() -> None:
             async for batch in self._batches():
-                await ready.put(batch)
-            await ready.put(None)
+                await self._store_is_free.wait()
+                self._store_is_free.clear()
+                ready.put_nowait(batch)
+            ready.put_nowait(None)
 
         async def store() -> None:
+            self._store_is_free.set()
             while (batch := await ready.get()) is not None:
                 with self._tracer.span(
                     f"process {self._source}",
@@ -148,17 +155,24 @@ class Worker:
                         pass  # which is over: waiting for messages, and making rows of them
                     await self._flush(batch)
                 self._in_hand.discard(batch)
+                self._store_is_free.set()
 
         async with asyncio.TaskGroup() as group:
             group.create_task(fetch())
             group.create_task(store())
 
     async def _batches(self) -> AsyncIterator[Batch]:
-        """Batches that are due, until asked to stop."""
+        """Batches that are full, or due while the store is free, until asked to stop.
+
+        A due one takes more while the store is busy: under a flood flushes are as large as they may be, and the fewer
+        they are, the fewer pages of the indexes are written.
+        """
         while not self._shutdown.soft.is_set():
             batch = self._new_batch()
             self._in_hand.add(batch)
-            while not (batch.is_due or self._shutdown.soft.is_set()):
+            while not (
+                batch.is_full or (batch.is_due and self._store_is_free.is_set()) or self._shutdown.soft.is_set()
+            ):
                 await self._fetch_into(batch)
             if batch.messages:
                 yield batch
@@ -168,7 +182,7 @@ class Worker:
     async def _fetch_into(self, batch: Batch) -> None:
         if batch.messages:
             wanted = min(MAX_FETCH_MESSAGES, -(-batch.room_events // self._message_events) or 1)
-            wait_s = min(MAX_WAIT_S, max(0.001, batch.remaining_s))
+            wait_s = BUSY_WAIT_S if batch.is_due else min(MAX_WAIT_S, max(0.001, batch.remaining_s))
         else:
             wanted, wait_s = 1, MAX_WAIT_S  # returns with the first; more would wait for the last
         try:
@@ -230,7 +244,8 @@ class Worker:
             return error
         now_s = self._clock()
         self.last_flush = LastFlush(batch.events, now_s - started_s, now_s)
-        self._account(batch, stored, result)
+        _, self._dead_in_a_row = batch.dead_in_a_row(self._dead_in_a_row)
+        account(batch, stored, result, source=self._source, metrics=self._metrics, log=self._log)
         return None
 
     async def _write(self, batch: Batch) -> Stored:
@@ -275,35 +290,4 @@ class Worker:
             max_bytes=settings.flush_bytes,
             max_age_s=settings.flush_age_ms / 1_000,
             clock=self._clock,
-        )
-
-    def _account(self, batch: Batch, stored: Stored, result: FlushResult) -> None:
-        """The metrics and the one log line of a flush. A message that was stored before counts no more."""
-        totals = dict.fromkeys(Outcome, 0)
-        for message, inserted, is_new in zip(batch.messages, stored.inserted, stored.is_new, strict=True):
-            if not is_new:
-                continue
-            totals[Outcome.STORED] += inserted
-            totals[Outcome.DEAD_LETTERED] += message.dead_events
-            totals[Outcome.DUPLICATE] += message.events - inserted - message.dead_events
-            for poison in message.dead.values():
-                self._metrics.dead_letters.labels(self._source, poison.reason).inc(
-                    1 if message.rows else message.events
-                )
-        _, self._dead_in_a_row = batch.dead_in_a_row(self._dead_in_a_row)
-        for outcome, events in totals.items():
-            self._metrics.events.labels(self._source, outcome).inc(events)
-        committed_at = datetime.now(UTC)
-        for delivery in batch.deliveries:
-            self._metrics.freshness_seconds.labels(self._source).observe(
-                max(0.0, (committed_at - delivery.published_at).total_seconds())  # two machines' clocks
-            )
-        self._metrics.operations.labels(self._source, result).inc()
-        self._metrics.flush_events.labels(self._source).observe(batch.events)
-        self._log.debug(
-            "flush_stored",
-            messages=len(batch.messages),
-            stored=totals[Outcome.STORED],
-            duplicates=totals[Outcome.DUPLICATE],
-            dead_lettered=totals[Outcome.DEAD_LETTERED],
         )

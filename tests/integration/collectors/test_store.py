@@ -3,56 +3,21 @@
 import asyncio
 import random
 import re
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 import pytest
 
-from collectors.batch import Batch, decode
 from collectors.caution import CALM_FLUSHES
-from collectors.rows import RowBuilder
 from collectors.store import Store, Stored
 from shared.errors import Fatal
-from shared.events import REGISTRY
-from shared.metrics import CollectorMetrics
 from tests.integration.collectors.rig import Rig
-from tests.unit.collectors.samples import SHAPES, delivery_of, event
+from tests.integration.collectors.stores import a_batch, a_store, events
+from tests.unit.collectors.samples import SHAPES, event
 
 RACES = 40
-Events = Sequence[dict[str, Any]]
-
-
-def a_batch(*messages: tuple[str, Events], source: str = "facebook") -> Batch:
-    batch = Batch(max_events=1, max_bytes=1, max_age_s=1, clock=monotonic)
-    builder = RowBuilder(REGISTRY[source])
-    for sequence, (message_id, events) in enumerate(messages, start=1):
-        batch.add(decode(delivery_of(events, message_id, sequence=sequence), builder))
-    return batch
-
-
-def events(*ids: str) -> list[dict[str, Any]]:
-    return [event(event_id, amount="1.50") for event_id in ids]
-
-
-@asynccontextmanager
-async def a_store(collecting: Rig, source: str = "facebook") -> AsyncIterator[Store]:
-    store = Store(source, collecting.database(), metrics=CollectorMetrics())
-    await store.open()
-    try:
-        yield store
-    finally:
-        await store.close()
-
-
-@pytest.fixture
-async def store(collecting: Rig) -> AsyncIterator[Store]:
-    async with a_store(collecting) as made:
-        yield made
 
 
 async def snapshot(collecting: Rig) -> dict[str, list[Any]]:
@@ -141,32 +106,6 @@ async def test_one_id_of_two_sources_is_two_events(collecting: Rig, store: Store
 
     assert stored.inserted == (1,)
     assert await collecting.ids() == ["a", "a"]
-
-
-@pytest.mark.parametrize("calm", [False, True], ids=["while it asks what is known", "while it expects no duplicate"])
-async def test_duplicates_between_new_events_are_found_however_the_flushes_before_were(
-    collecting: Rig, store: Store, calm: bool
-) -> None:
-    flushes = CALM_FLUSHES + 2 if calm else 1
-    for at in range(flushes):
-        await store.write(a_batch((f"m-{at}", events(f"e-{at}"))))
-
-    stored = await store.write(a_batch(("late", events("e-0", "new", "new", "newer"))))
-
-    assert stored == Stored((2,), (True,))
-    assert (await collecting.ledger())["late"] == (4, 2, 2, 0)
-    assert await collecting.ids() == sorted([*(f"e-{at}" for at in range(flushes)), "new", "newer"])
-
-
-async def test_a_known_user_with_a_new_event_is_no_obstacle_to_a_store_that_expects_none(
-    collecting: Rig, store: Store
-) -> None:
-    for at in range(CALM_FLUSHES + 2):
-        await store.write(a_batch((f"m-{at}", [event(f"e-{at}", user_id=f"u-{at}")])))
-
-    assert (await store.write(a_batch(("late", [event("new", user_id="u-0")])))).inserted == (1,)
-
-    assert (await collecting.ids("demographics", "user_id")).count("u-0") == 1
 
 
 async def test_two_stores_that_race_for_the_same_events_double_none_and_lose_none(collecting: Rig) -> None:
@@ -272,31 +211,6 @@ async def test_without_tables_it_says_how_to_make_them(collecting: Rig) -> None:
     with pytest.raises(Fatal, match=r"no tables for facebook yet: run `python -m collectors.migrate`"):
         async with a_store(collecting):
             pass
-
-
-async def test_repeated_events_do_not_make_every_flush_ask_for_users(
-    collecting: Rig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[tuple[str, int]] = []
-    known = Store._known
-
-    async def watched(self: Store, connection: Any, name: str, keys: list[str]) -> set[str]:
-        asked.append((name, len(keys)))
-        return await known(self, connection, name, keys)
-
-    monkeypatch.setattr(Store, "_known", watched)
-    async with a_store(collecting) as store:
-        for number in range(CALM_FLUSHES + 3):
-            asked.clear()
-            repeated = [f"e-{number - 1}-0"] if number else []
-            fresh = [f"e-{number}-{at}" for at in range(5)]
-            stored = await store.write(a_batch((f"m-{number}", events(*repeated, *fresh))))
-            assert stored.inserted == (5,)
-            assert ("known_events", 5 + len(repeated)) in asked
-        assert ("known_users", 1) in asked  # of the event that is known, whose user might have been lost
-    assert await collecting.fetch("SELECT count(*), count(DISTINCT user_id) FROM demographics") == [
-        (5 * (CALM_FLUSHES + 3),) * 2
-    ]
 
 
 async def test_events_whose_partition_is_gone_wait_for_it_and_are_no_dead_letters(
