@@ -8,7 +8,7 @@ or pause a server takes one of its own from `nats_servers` or `postgres_servers`
 
 import fcntl
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -28,10 +28,16 @@ def nats_server() -> Iterator[NatsServer]:
         server.close()
 
 
+class SharedPostgres(PostgresServer):
+    """Without autovacuum: its workers are the superuser's, whom the role of the tests may not send off a database."""
+
+    SETTINGS: Mapping[str, str] = {**PostgresServer.SETTINGS, "autovacuum": "off"}
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """The session's server: shared, so leave it running."""
-    server = PostgresServer()
+    server = SharedPostgres()
     try:
         yield server.start()
     finally:
