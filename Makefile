@@ -35,8 +35,10 @@ endef
 run: $(LOCAL) ## Start everything and keep it running (PORT=3000, DATA_DIR=.data); Ctrl-C stops it
 	@$(BIN)/python -m deploy.local run
 
-test: $(DEV) ## Run the whole test suite, on real servers (ARGS="-k words" for some of it)
-	$(BIN)/python -m pytest $(ARGS)
+# A process for each core, but no more than four, each with servers of its own. A file stays in one of them, as its
+# tests share what is dear to start. ARGS="-n 0" keeps all in one: -s and a debugger need that.
+test: $(DEV) ## Run the whole test suite, on real servers (ARGS="-k words" for some of it, "-n 0 -s" to see its output)
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-browser: $(DEV) ## Drive the pages in a real Chromium (Debian's package chromium, or CHROMIUM=path)
 	$(BIN)/python -m pytest tests/browser $(ARGS)

@@ -1,12 +1,16 @@
 """Fixtures that every test may ask for: one real NATS server and one real PostgreSQL a session, a database a test.
 
+A session is one process: `make test` runs several at once, each with servers of its own.
+
 Nothing here touches the usual ports or the data folder of `make run`, so both run side by side. Whoever wants to kill
 or pause a server takes one of its own from `nats_servers` or `postgres_servers`.
 """
 
+import fcntl
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import ExitStack
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -24,10 +28,16 @@ def nats_server() -> Iterator[NatsServer]:
         server.close()
 
 
+class SharedPostgres(PostgresServer):
+    """Without autovacuum: its workers are the superuser's, whom the role of the tests may not send off a database."""
+
+    SETTINGS: Mapping[str, str] = {**PostgresServer.SETTINGS, "autovacuum": "off"}
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """The session's server: shared, so leave it running."""
-    server = PostgresServer()
+    server = SharedPostgres()
     try:
         yield server.start()
     finally:
@@ -73,6 +83,18 @@ def postgres_servers() -> Iterator[Callable[[], PostgresServer]]:
             return server.start()
 
         yield make
+
+
+@pytest.fixture
+def usual_ports() -> Iterator[None]:
+    """Nobody else of this test run has a stack of `make run` up meanwhile. Blocks until the last one is down.
+
+    A stack takes the usual ports, or the next free ones above them: two that start at once would choose the same, and
+    one whose server comes back after a kill could find another's on its port. A test that starts one asks for this.
+    """
+    with Path(__file__).open("rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 async def _execute(url: str, statement: str) -> None:

@@ -9,6 +9,7 @@ meanwhile calls it with `asyncio.to_thread`.
 
 import asyncio
 import contextlib
+import os
 import random
 import shutil
 import signal
@@ -16,8 +17,10 @@ import subprocess
 import tempfile
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -35,12 +38,21 @@ LOWEST_PORT, HIGHEST_PORT = 20_000, 32_000
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on now."""
-    for _ in range(1000):
-        port = random.randint(LOWEST_PORT, HIGHEST_PORT)
+    """A loopback port that nobody listens on now, and that this process was not given a short time ago."""
+    for port in islice(_ports_in_turn(), HIGHEST_PORT - LOWEST_PORT):
         if ports.is_free(port):
             return port
     raise RuntimeError(f"no free port from {LOWEST_PORT} to {HIGHEST_PORT}")
+
+
+@cache
+def _ports_in_turn() -> Iterator[int]:
+    """Of the part that is this process's own among the workers of pytest-xdist, from anywhere in it."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    mine = range(LOWEST_PORT + worker, HIGHEST_PORT, workers)
+    first = random.randrange(len(mine))
+    return cycle([*mine[first:], *mine[:first]])
 
 
 class Server(ABC):

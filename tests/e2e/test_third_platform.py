@@ -72,6 +72,7 @@ def copy(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.usefixtures("usual_ports")
 async def test_a_third_platform_goes_from_the_webhook_to_the_tables_and_the_receipt(copy: Path, tmp_path: Path) -> None:
     events = [
         {

@@ -1,7 +1,6 @@
 """Everything but the webhooks' good case: errors in one form, health, metrics, receipts."""
 
 import asyncio
-import uuid
 from collections.abc import Callable
 
 import asyncpg
@@ -163,7 +162,9 @@ async def test_a_receipt_follows_a_correlation_id_from_accepted_to_stored(start:
     }
 
 
-@pytest.mark.parametrize("correlation_id", ["a.b", "a:b/c", "x" * 128, str(uuid.uuid4()), "a+b=c@d"])
+@pytest.mark.parametrize(
+    "correlation_id", ["a.b", "a:b/c", "x" * 128, "2f1c1f5e-8f0b-4d0e-9d51-4a4b6f3f5a77", "a+b=c@d"]
+)
 async def test_every_sane_correlation_id_has_its_receipt(start: Start, ledger: str, correlation_id: str) -> None:
     gateway = await start(database_url=ledger)
     await gateway.post(array(facebook()), x_correlation_id=correlation_id)

@@ -12,7 +12,7 @@ from gateway.correlation import correlation_id_of, is_sane, traceparent_of
 GOOD = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
-@pytest.mark.parametrize("sent", ["a", "0", str(uuid.uuid4()), "file-1_2.3:4/5+6=7@8", "x" * 128])
+@pytest.mark.parametrize("sent", ["a", "0", "2f1c1f5e-8f0b-4d0e-9d51-4a4b6f3f5a77", "file-1_2.3:4/5+6=7@8", "x" * 128])
 def test_a_sane_one_is_kept(sent: str) -> None:
     assert is_sane(sent)
     assert correlation_id_of(make_mocked_request("POST", "/", {"x-correlation-id": sent})) == sent
