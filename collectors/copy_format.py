@@ -5,7 +5,7 @@ functions. Each function returns a field: its length as a 32-bit integer, then i
 """
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from struct import Struct
 from typing import Final
 
@@ -14,7 +14,7 @@ TRAILER: Final = b"\xff\xff"
 NULL: Final = b"\xff\xff\xff\xff"
 
 _EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)  # timestamptz counts microseconds from here
-_MICROSECOND: Final = timedelta(microseconds=1)
+_DAY_S: Final = 86_400
 _INT16: Final = Struct(">h")
 _INT32: Final = Struct(">i")
 _FLOAT8: Final = Struct(">id")
@@ -39,8 +39,10 @@ def raw(value: bytes) -> bytes:
         return _INT32.pack(len(value)) + value
 
 
-def text(value: str) -> bytes:
-    """A text field."""
+def text(value: str | None) -> bytes:
+    """A text field; NULL of None."""
+    if value is None:
+        return NULL
     encoded = value.encode()
     try:  # not by way of `raw`: ten calls an event
         return _LENGTHS[len(encoded)] + encoded
@@ -48,16 +50,17 @@ def text(value: str) -> bytes:
         return _INT32.pack(len(encoded)) + encoded
 
 
-def float8(value: float) -> bytes:
-    """A double precision field."""
-    return _FLOAT8.pack(8, value)
+def float8(value: float | None) -> bytes:
+    """A double precision field; NULL of None."""
+    return NULL if value is None else _FLOAT8.pack(8, value)
 
 
 def timestamptz(value: datetime) -> bytes:
     """A timestamptz field. Raises ValueError where `value` has no offset."""
     if value.tzinfo is None:
         raise ValueError("a timestamp without an offset")
-    return _TIMESTAMP.pack(8, (value - _EPOCH) // _MICROSECOND)
+    since = value - _EPOCH
+    return _TIMESTAMP.pack(8, (since.days * _DAY_S + since.seconds) * 1_000_000 + since.microseconds)
 
 
 def numeric(value: str) -> bytes:

@@ -7,11 +7,11 @@ Events were validated by the gateway, so decoding is typed but checks no rule ag
 all the same (a foreign publisher, a newer gateway) is poison, event by event.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from functools import lru_cache
 from operator import attrgetter
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -40,7 +40,7 @@ _NOWHERE: Final = "nowhere"
 _NUMBERS: Final = frozenset({"age", "followers"})
 
 
-class EventRows(NamedTuple):
+class EventRows(msgspec.Struct, gc=False):
     """One event as rows: its keys, and the encoded fields of each table; no revenue without an amount."""
 
     event_id: str
@@ -85,8 +85,8 @@ class RowBuilder:
         self._decode_data = msgspec.json.Decoder(_struct(wanted, numbers)).decode
         self._user_id = attrgetter(USER_ID_PATH)
         self._amount = attrgetter(revenue.pop("amount") or _NOWHERE)
-        self._demographics = _Columns(demographics)
-        self._revenue = _Columns(revenue)
+        self._demographics = attrgetter(*(path or _NOWHERE for path in demographics.values()))
+        self._revenue = attrgetter(*(path or _NOWHERE for path in revenue.values()))
         self._source = platform.source
 
     def build(self, body: bytes, headers: MessageHeaders) -> list[EventRows]:
@@ -126,33 +126,23 @@ class RowBuilder:
         event_id, user_id = envelope.event_id, self._user_id(data)
         if user_id is None:
             raise Poison(DeadLetterReason.UNDECODABLE, f"the event has no {USER_ID_PATH}")
-        keys = pg.text(event_id) + pg.text(user_id) + pg.timestamptz(occurred_at)
+        user = pg.text(user_id)
+        keys = pg.text(event_id) + user + pg.timestamptz(occurred_at)
         kind = _kind(envelope.funnel_stage, envelope.event_type)
         event = b"".join((fixed.event, kind, keys, pg.raw(bytes(envelope.data)), extra))
-        demographics = fixed.demographics + pg.text(user_id) + self._demographics.encode(data)
+        name, gender, country, city, age, followers = self._demographics(data)
+        demographics = b"".join((
+            fixed.demographics, user, pg.text(name), pg.text(gender), pg.text(country), pg.text(city),
+            pg.float8(age), pg.float8(followers),
+        ))  # fmt: skip
         revenue = None
         if (amount := self._amount(data)) is not None:
-            revenue = b"".join((fixed.revenue, keys, pg.numeric(amount), self._revenue.encode(data)))
+            campaign_id, ad_id, item, currency = self._revenue(data)
+            revenue = b"".join((
+                fixed.revenue, keys, pg.numeric(amount),
+                pg.text(campaign_id), pg.text(ad_id), pg.text(item), pg.text(currency),
+            ))  # fmt: skip
         return EventRows(event_id, user_id, event, demographics, revenue)
-
-
-class _Columns:
-    """Columns that are read from an event's data, or are NULL where the platform has no path for them."""
-
-    def __init__(self, paths: Mapping[str, str | None]) -> None:
-        present = [(at, column, path) for at, (column, path) in enumerate(paths.items()) if path is not None]
-        self._nulls = [pg.NULL] * len(paths)
-        self._encoders = [(at, pg.float8 if column in _NUMBERS else pg.text) for at, column, _ in present]
-        # attrgetter answers a tuple only where it has two names or more
-        self._read = attrgetter(*(path for _, _, path in present), _NOWHERE, _NOWHERE)
-
-    def encode(self, data: Any) -> bytes:
-        """The fields, in the order of the columns."""
-        fields = self._nulls.copy()
-        for (at, encode), value in zip(self._encoders, self._read(data), strict=False):
-            if value is not None:
-                fields[at] = encode(value)
-        return b"".join(fields)
 
 
 @lru_cache(maxsize=256)

@@ -15,7 +15,7 @@ order also keeps the index pages that are being written to few.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from time import perf_counter
@@ -108,7 +108,7 @@ class Store:
 
     async def write(self, batch: Batch) -> Stored:
         """Commit a batch. Raises one of the classes of `shared.errors`, and then nothing was written."""
-        events = _first_of_each(row for _, _, row in batch.rows())
+        events = _first_of_each([row for message in batch.messages for row in message.rows if row is not None])
         started = perf_counter()
         try:
             stored = await self._write(batch, events)
@@ -201,7 +201,7 @@ class Store:
             self._caution.saw("events", len(known.difference(suspects)))
         new = {key: row for key, row in events.items() if key not in known} if known else events
         users = _users(events)
-        known_users = await self._known_users(connection, list(users), new, is_all_new=not known)
+        known_users = await self._known_users(connection, list(users), {events[key].user_id for key in known})
         # An event that is known has its amount stored too, unless that table was lost: then it is made whole.
         known_amounts = await self._known(
             connection, "known_revenue", [key for key in known if events[key].revenue is not None]
@@ -225,18 +225,15 @@ class Store:
         await connection.execute(statement("insert_staged_revenue"))
         return {row[0] for row in inserted}
 
-    async def _known_users(self, connection: Connection, users: list[str], new: Rows, *, is_all_new: bool) -> set[str]:
+    async def _known_users(self, connection: Connection, users: list[str], of_known: set[str]) -> set[str]:
         """Those of the users that are there already.
 
         The users of known events are, unless that table was lost, and tell nothing of how often the others come back.
         """
-        asks = self._caution.asks("demographics")
-        if is_all_new and not asks:
-            return set()
-        of_new = {row.user_id for row in new.values()}
-        known = await self._known(connection, "known_users", users if asks else [u for u in users if u not in of_new])
-        if asks:
-            self._caution.saw("demographics", len(known & of_new))
+        if not self._caution.asks("demographics"):
+            return await self._known(connection, "known_users", list(of_known))
+        known = await self._known(connection, "known_users", users)
+        self._caution.saw("demographics", len(known - of_known))
         return known
 
     async def _known(self, connection: Connection, name: str, keys: list[str]) -> set[str]:
@@ -264,20 +261,16 @@ class Store:
         return tuple(message.message_id in new_ids for message in messages)
 
 
-def _first_of_each(events: Iterable[EventRows]) -> Rows:
+def _first_of_each(events: Sequence[EventRows]) -> Rows:
     """Each event once, the first to come, in the order of the ids."""
-    first: Rows = {}
-    for row in events:
-        first.setdefault(row.event_id, row)
-    return dict(sorted(first.items()))
+    first = {row.event_id: row for row in reversed(events)}
+    return {key: first[key] for key in sorted(first)}
 
 
 def _users(events: Rows) -> dict[str, bytes]:
     """The demographics row of each user, the first to come, in the order of the ids."""
-    users: dict[str, bytes] = {}
-    for row in events.values():
-        users.setdefault(row.user_id, row.demographics)
-    return dict(sorted(users.items()))
+    first = {row.user_id: row.demographics for row in reversed(events.values())}
+    return {key: first[key] for key in sorted(first)}
 
 
 def _count_by_message(batch: Batch, inserted: Collection[str]) -> tuple[int, ...]:
