@@ -81,7 +81,8 @@ class Figure:
 
 
 CEILING_NAMES: Final = {
-    "postgresStaged": "PostgreSQL: COPY to staging + ON CONFLICT, the same rows",
+    "postgresLoader": "PostgreSQL: COPY to staging + ON CONFLICT, the same rows by a plain loader",
+    "postgresStaged": "PostgreSQL: the same, its rows encoded before the clock starts",
     "postgresCopy": "PostgreSQL: COPY straight, no conflicts asked for",
     "jetstream": "JetStream: the same messages published, each synced",
     "aiohttpBulk": "bare aiohttp: bulk bodies read, nothing done",
@@ -95,6 +96,7 @@ CEILING_NAMES: Final = {
 def figures(results: Mapping[str, Any]) -> list[Figure]:
     """All rows, in the order of the targets' table."""
     get = _Reader(results)
+    loader = get("ceilings", "postgresLoader", "eventsPerSecond")
     staged = get("ceilings", "postgresStaged", "eventsPerSecond")
     stored = get("endToEnd", "eventsPerSecond")
     return [
@@ -153,15 +155,21 @@ def figures(results: Mapping[str, Any]) -> list[Figure]:
             ceiling=get("ceilings", "postgresCopy", "eventsPerSecond"),
             ceiling_name="PostgreSQL COPY alone",
         ),
-        _of_ceiling(
+        Figure(
             name="end to end over PostgreSQL's ceiling",
             unit=Unit.SHARE,
-            value=ratio(stored, staged),
+            value=ratio(stored, loader),
             target=0.6,
             ambition=0.8,
             higher_is_better=True,
-            ceiling=None,
-            ceiling_name=f"COPY + ON CONFLICT alone: {staged:,.0f} events/s" if staged else "",
+            ceiling_name=f"COPY + ON CONFLICT by a plain loader: {loader:,.0f} events/s" if loader else "",
+        ),
+        Figure(
+            name="the same, where the loader's rows are encoded beforehand",
+            unit=Unit.SHARE,
+            value=ratio(stored, staged),
+            higher_is_better=True,
+            ceiling_name=f"COPY + ON CONFLICT of encoded rows: {staged:,.0f} events/s" if staged else "",
         ),
         Figure(
             name="gateway peak memory with four times 50,000 in flight",

@@ -102,7 +102,7 @@ def _throughput(results: Mapping[str, Any]) -> str:
             value = value.get(key) if isinstance(value, Mapping) else None
         if value:
             rows.append(Bar(name, value, f"{value:,.0f}", "ours"))
-    for key in ("postgresStaged", "postgresCopy", "jetstream", "validate", "rows"):
+    for key in ("postgresLoader", "postgresStaged", "postgresCopy", "jetstream", "validate", "rows"):
         if found := results.get("ceilings", {}).get(key):
             value = found["eventsPerSecond"]
             rows.append(Bar(CEILING_NAMES[key].split(",")[0], value, f"{value:,.0f}"))

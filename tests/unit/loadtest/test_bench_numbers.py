@@ -61,7 +61,8 @@ def test_a_verdict_follows_from_value_and_targets(figure: Figure, verdict: Verdi
 def test_each_figure_comes_from_its_phase_and_stands_beside_its_ceiling() -> None:
     results = {
         "ceilings": {
-            "postgresStaged": {"eventsPerSecond": 100_000.0},
+            "postgresLoader": {"eventsPerSecond": 100_000.0},
+            "postgresStaged": {"eventsPerSecond": 125_000.0},
             "postgresCopy": {"eventsPerSecond": 200_000.0},
             "validate": {"eventsPerSecond": 200_000.0},
         },
@@ -81,6 +82,8 @@ def test_each_figure_comes_from_its_phase_and_stands_beside_its_ceiling() -> Non
     assert (stored.ceiling, stored.ratio, stored.verdict) == (200_000, 0.25, Verdict.MISSED)
     over = by_name["end to end over PostgreSQL's ceiling"]
     assert (over.value, over.verdict) == (0.5, Verdict.MISSED)
+    strict = by_name["the same, where the loader's rows are encoded beforehand"]
+    assert (strict.value, strict.verdict) == (0.4, Verdict.UNJUDGED)
     # Only what was needed with four bulks in flight; the end-to-end phase comes later.
     assert by_name["gateway peak memory with four times 50,000 in flight"].value == 200
     assert by_name["collector peak memory"].value == 110

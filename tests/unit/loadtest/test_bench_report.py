@@ -42,7 +42,7 @@ def results() -> dict[str, Any]:
         "machine": {"CPU": "A <fast> & small one", "cores": "2"},
         "durability": {"NATS sync_interval": "always"},
         "failed": {"freshness": "no <row> came"},
-        "ceilings": {key: _ceiling(100_000.0 + at) for at, key in enumerate(("postgresStaged", "jetstream"))},
+        "ceilings": {key: _ceiling(100_000.0 + at) for at, key in enumerate(("postgresLoader", "jetstream"))},
         "accept": {
             "one": {"requests": 1, "latency": SPREAD, "eventsPerSecond": 90_000.0},
             "together": {"requests": 4, "latency": SPREAD, "eventsPerSecond": 95_000.0},
