@@ -9,7 +9,6 @@ from aiohttp import web
 
 from collectors import vitals
 from collectors.exhausted import Exhausted
-from collectors.migrate import migrate
 from collectors.rows import RowBuilder
 from collectors.settings import CollectorSettings, DatabaseSettings
 from collectors.store import Store
@@ -203,6 +202,9 @@ class Collector:
         while True:
             try:
                 if self._settings.collector.migrate:
+                    # Only here: with alembic come 29 MB, and where many collectors run, others migrate.
+                    from collectors.migrate import migrate  # noqa: PLC0415
+
                     await migrate(self._settings.database, self._registry.sources)
                 return await self._store.open()
             except (Retryable, Pressure) as error:

@@ -26,7 +26,7 @@ class CollectorSettings(Settings):
         description="The one of its source's PARTITIONS that this collector stores; all of them if it is not set",
         json_schema_extra={"takes": "a whole number from 0 to PARTITIONS - 1"},
     )
-    flush_events: Count = Field(20_000, alias="FLUSH_EVENTS", description="Events after which a batch is flushed")
+    flush_events: Count = Field(30_000, alias="FLUSH_EVENTS", description="Events after which a batch is flushed")
     flush_bytes: Count = Field(
         32 * 1024 * 1024, alias="FLUSH_BYTES", description="Bytes after which a batch is flushed"
     )

@@ -201,7 +201,7 @@ class StreamSettings(Settings):
         description="After this long unacknowledged a message is delivered again",
     )
     max_ack_pending: Count = Field(
-        4_000,
+        6_000,
         alias="CONSUMER_MAX_ACK_PENDING",
         description="Messages of one stream delivered and not yet acknowledged, over all its collectors",
     )

@@ -52,7 +52,7 @@ class Assumptions:
     source_skew: float = 1.0
     """Events of the busiest source over those of a source on average."""
     message_events: int = 100
-    flush_events: int = 20_000
+    flush_events: int = 30_000
     stream_extra_bytes: float = 3
     table_extra_bytes: float = 172
     index_bytes: float = 199
