@@ -23,6 +23,7 @@ from gateway.body import MediaType
 from gateway.pieces import split_in_pieces
 from gateway.problems import Refused
 from gateway.surrogates import SURROGATE, neutralise
+from gateway.turns import Turns
 from shared.outcomes import RefuseReason
 
 COMMAS_PER_EVENT: Final = 40
@@ -51,13 +52,13 @@ Slices = Sequence[msgspec.Raw | bytes]
 
 
 async def split(
-    body: bytearray, media: MediaType, *, single: bool, max_events: int, turn: asyncio.Lock | None = None
+    body: bytearray, media: MediaType, *, single: bool, max_events: int, turns: Turns | None = None
 ) -> Slices:
     """The events' JSON texts, in order. They point into `body`, which must not change while they live.
 
     `single`: an object is one event; otherwise it must be `{"events": [...]}`. A line of NDJSON is not
-    looked at here, so a broken one is one broken event. `turn`: held while a piece of a large body is split, so
-    that requests take turns. Raises Refused: 400, or 413 over `max_events`.
+    looked at here, so a broken one is one broken event. `turns`: taken while a piece of a large body is split, so
+    that large ones take turns. Raises Refused: 400, or 413 over `max_events`.
     """
     if media is MediaType.NDJSON:
         lines = [match.group() for match in islice(_LINE.finditer(body), max_events + 1)]
@@ -72,21 +73,21 @@ async def split(
     if start not in {b"{", b"["}:
         raise _not_json("The body is not JSON, or its JSON is neither an object nor an array")
     is_array = start == b"["
-    if turn is not None and len(body) > LARGE_BODY_BYTES:
-        slices = await split_in_pieces(body, is_array=is_array, max_events=max_events, turn=turn)
+    if turns is not None and len(body) > LARGE_BODY_BYTES:
+        slices = await split_in_pieces(body, is_array=is_array, max_events=max_events, turns=turns)
         if slices is not None:
             return _bounded(slices, max_events)
     if not _is_unusual(body, is_array, max_events):
         try:
-            return _bounded(await _split_usual(body, is_array, turn), max_events)
+            return _bounded(await _split_usual(body, is_array, turns), max_events)
         except RecursionError:
             pass
     return await asyncio.to_thread(_split_carefully, body, is_array, max_events)
 
 
-async def _split_usual(body: bytearray, is_array: bool, turn: asyncio.Lock | None) -> Slices:
+async def _split_usual(body: bytearray, is_array: bool, turns: Turns | None) -> Slices:
     try:
-        async with turn if turn is not None and len(body) > LARGE_BODY_BYTES else nullcontext():
+        async with turns if turns is not None and len(body) > LARGE_BODY_BYTES else nullcontext():
             return _split_at_once(body, is_array)
     except Refused:
         if not SURROGATE.search(body):

@@ -104,7 +104,7 @@ class WebhookHandlers:
             await spend(sender, Quantity.BYTES, len(body))
             with span_of("split") as span:
                 slices = await split(
-                    body, media, single=single, max_events=settings.max_bulk_events, turn=self._intake.turn
+                    body, media, single=single, max_events=settings.max_bulk_events, turns=self._intake.turns
                 )
                 span.set({"floodgate.events": len(slices)})
             await spend(sender, Quantity.EVENTS, len(slices))

@@ -18,6 +18,7 @@ from typing import Final
 from gateway.batching import Batch, Batcher
 from gateway.decode import Slices
 from gateway.grouping import GroupCommit
+from gateway.turns import Turns
 from shared.errors import NotDurable
 from shared.events import EventValidator, Rejection
 from shared.metrics import GatewayMetrics
@@ -124,10 +125,8 @@ class Intake:
         self._message_events = message_events
         self._max_reported_errors = max_reported_errors
         self._metrics = metrics
-        self.turn = asyncio.Lock()
-        """One request splits or validates in a turn of the event loop, however many there are: health checks and
-        single events wait for a piece of one bulk, not for one of each.
-        """
+        self.turns = Turns()
+        """For splitting and validating bulks."""
 
     async def take(self, slices: Slices, origin: Origin) -> Accepted:
         """Validate and publish all slices; returns when each is durable or given up. Never raises for a slice."""
@@ -138,7 +137,7 @@ class Intake:
         batcher = Batcher(max_events=self._message_events, max_body_bytes=self._publisher.max_body_bytes)
         done = 0
         while done < len(slices):
-            async with self.turn:
+            async with self.turns:
                 done = self._take_some(slices, done, accepted, batcher, sending)
             await sending.room()
         for batch in batcher.rest():
@@ -268,8 +267,7 @@ class _Sending:
         task.add_done_callback(self._ended)
 
     async def room(self) -> None:
-        """Give the loop a turn, and wait while too many messages are unacknowledged."""
-        await asyncio.sleep(0)
+        """Wait while too many messages are unacknowledged."""
         while len(self._tasks) > MAX_UNACKNOWLEDGED:
             await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
 

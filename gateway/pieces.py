@@ -8,13 +8,13 @@ that matters: the body is then split as a whole, which also words what is wrong 
 The brackets stand where the commas between two pieces stood, in place: a copy of the body would cost its memory again.
 """
 
-import asyncio
 import re
 from typing import Final
 
 import msgspec
 
 from gateway.surrogates import SURROGATE, neutralise
+from gateway.turns import Turns
 
 PIECE_BYTES: Final = 512 * 1024
 """Split in about half a millisecond."""
@@ -30,7 +30,7 @@ _decode_array: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 async def split_in_pieces(
-    body: bytearray, *, is_array: bool, max_events: int, turn: asyncio.Lock, piece_bytes: int = PIECE_BYTES
+    body: bytearray, *, is_array: bool, max_events: int, turns: Turns, piece_bytes: int = PIECE_BYTES
 ) -> list[msgspec.Raw] | None:
     """The elements of an array, or of an object's only key `events`; None where that can't be done in pieces.
 
@@ -47,7 +47,7 @@ async def split_in_pieces(
         end = _end_of_piece(body, start, last, piece_bytes)
         if end is None:
             return None
-        async with turn:
+        async with turns:
             piece = _decode_piece(body, start, end)
         if piece is None:
             return None
@@ -55,7 +55,6 @@ async def split_in_pieces(
         if end == last:
             return elements
         start = end
-        await asyncio.sleep(0)
     return elements
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.pieces import PIECE_BYTES, split_in_pieces
 from gateway.surrogates import STAND_IN
+from gateway.turns import Turns
 from loadtest.generator import Plan, batches
 
 MAX_EVENTS = 1_000
@@ -34,7 +35,7 @@ async def _pieces(
     body: bytearray, *, is_array: bool, piece_bytes: int, max_events: int = MAX_EVENTS
 ) -> list[bytes] | None:
     found = await split_in_pieces(
-        body, is_array=is_array, max_events=max_events, turn=asyncio.Lock(), piece_bytes=piece_bytes
+        body, is_array=is_array, max_events=max_events, turns=Turns(), piece_bytes=piece_bytes
     )
     return None if found is None else [bytes(part) for part in found]
 
@@ -84,17 +85,16 @@ def test_what_is_no_json_as_a_whole_is_none_in_pieces(
 async def test_usual_events_are_split_in_pieces_with_a_turn_for_each(is_array: bool) -> None:
     events = [event.encode() for batch in batches(Plan(total=5_000)) for event in batch.events]
     body = bytearray((b"[%s]" if is_array else b' {"events": [%s]}\n') % b",".join(events))
-    turn, elsewhere = asyncio.Lock(), 0
+    turns, elsewhere = Turns(), 0
 
     async def others() -> None:
         nonlocal elsewhere
         while True:
-            async with turn:
+            async with turns:
                 elsewhere += 1
-            await asyncio.sleep(0)
 
     beside = asyncio.create_task(others())
-    found = await split_in_pieces(body, is_array=is_array, max_events=5_000, turn=turn)
+    found = await split_in_pieces(body, is_array=is_array, max_events=5_000, turns=turns)
     beside.cancel()
     assert found is not None
     assert [bytes(part) for part in found] == events
