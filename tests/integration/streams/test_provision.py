@@ -52,7 +52,7 @@ async def test_what_is_missing_is_created_as_defined(
     assert (stream.max_msgs, stream.max_bytes) == (10_000_000, stream_settings.max_bytes)
     assert (stream.max_age, stream.duplicate_window) == (7 * 24 * 3600, 120)
     assert (consumer.ack_policy, consumer.deliver_policy) == (AckPolicy.EXPLICIT, DeliverPolicy.ALL)
-    assert (consumer.ack_wait, consumer.max_deliver, consumer.max_ack_pending) == (30, -1, 4_000)
+    assert (consumer.ack_wait, consumer.max_deliver, consumer.max_ack_pending) == (30, -1, 6_000)
     assert consumer.deliver_subject is None  # a pull consumer
 
 

@@ -16,7 +16,7 @@ async def test_in_one_turn_of_the_event_loop_one_piece_is_done_and_everybody_is_
                 done.append((loop_turns, name))
 
     working = [asyncio.create_task(work(name)) for name in "abc"]
-    while not all(task.done() for task in working):
+    while not all(task.done() for task in working) and loop_turns < 1_000:
         await asyncio.sleep(0)
         loop_turns += 1
 
@@ -34,7 +34,7 @@ async def test_who_is_alone_waits_for_nobody() -> None:
                 done += 1
 
     working = asyncio.create_task(work())
-    while not working.done():
+    while not working.done() and loop_turns < 1_000:
         await asyncio.sleep(0)
         loop_turns += 1
     assert (done, loop_turns) == (10, 11)
@@ -51,7 +51,8 @@ async def test_a_piece_that_is_given_up_holds_nobody_up(where: str) -> None:
     first, second = asyncio.create_task(work()), asyncio.create_task(work())
     await began.wait()
     (second if where == "while it waits" else first).cancel()
-    async with asyncio.timeout(5):
-        async with turns:
-            pass
-        await asyncio.wait({first, second})
+    async with asyncio.timeout(5), turns:
+        pass
+    await asyncio.wait({first, second}, timeout=5)
+    assert first.done()
+    assert second.done()
