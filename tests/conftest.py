@@ -6,6 +6,7 @@ Nothing here touches the usual ports or the data folder of `make run`, so both r
 or pause a server takes one of its own from `nats_servers` or `postgres_servers`.
 """
 
+import asyncio
 import fcntl
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -13,6 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import asyncpg
+import nats
 import pytest
 
 from tests.servers import NatsServer, PostgresServer
@@ -20,10 +22,16 @@ from tests.servers import NatsServer, PostgresServer
 
 @pytest.fixture(scope="session")
 def nats_server() -> Iterator[NatsServer]:
-    """The session's server: shared, so leave it running."""
+    """The session's server: shared, so leave it running.
+
+    It always has a stream: with an account's last one nats-server takes the account's folder away, and a stream that
+    is made meanwhile meets "error creating store for stream" (10049).
+    """
     server = NatsServer()
     try:
-        yield server.start()
+        server.start()
+        asyncio.run(_add_stream(server.url, "STAYS"))
+        yield server
     finally:
         server.close()
 
@@ -95,6 +103,14 @@ def usual_ports() -> Iterator[None]:
     with Path(__file__).open("rb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+async def _add_stream(url: str, name: str) -> None:
+    client = await nats.connect(url)
+    try:
+        await client.jetstream().add_stream(name=name, subjects=[name.lower()])
+    finally:
+        await client.close()
 
 
 async def _execute(url: str, statement: str) -> None:

@@ -25,9 +25,14 @@ def secured_server() -> Iterator[SecuredNats]:
 
 @pytest.fixture
 async def secured(secured_server: SecuredNats) -> AsyncIterator[SecuredNats]:
-    """With its streams, new for this test, made by the admin as a release would."""
+    """With its streams, new for this test, made by the admin as a release would.
+
+    One more stream is always there: with an account's last one nats-server takes the account's folder away, and a
+    stream that is made meanwhile meets "error creating store for stream" (10049).
+    """
     wanted = definitions(REGISTRY.sources, StreamSettings())
     async with connected(secured_server, ADMIN) as admin:
+        await admin.jetstream.add_stream(name="STAYS", subjects=["stays"])
         await provision(admin, wanted)
         yield secured_server
         for definition in wanted:

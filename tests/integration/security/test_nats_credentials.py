@@ -1,6 +1,7 @@
 """Keys and credentials files: taken, refused at the start, and refused while a program runs."""
 
 import asyncio
+import gc
 import json
 from base64 import b32encode, urlsafe_b64encode
 from binascii import crc_hqx
@@ -106,6 +107,8 @@ def test_a_program_whose_key_is_taken_back_while_it_publishes_is_told() -> None:
         assert runner.run(refused_while_it_publishes()) == (REFUSED, [])
 
 
+# nats-py forgets to close the socket of an attempt to reconnect that was refused; Python does when it collects it.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_a_key_is_changed_for_another_while_both_are_valid_and_nobody_is_sent_away() -> None:
     server = SecuredNats()
     wanted = roles(["facebook", "tiktok"], Names())
@@ -135,6 +138,7 @@ async def test_a_key_is_changed_for_another_while_both_are_valid_and_nobody_is_s
                     await old.watch()
     finally:
         await asyncio.to_thread(server.close)
+        gc.collect()  # that socket, while its warning is of this test
 
 
 async def test_a_credentials_file_is_taken_by_a_server_with_operators(tmp_path: Path) -> None:
