@@ -47,7 +47,7 @@ class Assumptions:
     """A follower receives, writes and syncs a message as its leader does; it takes no publisher's and serves nobody."""
     replicated_stream_share: float = 0.5
     """Of a single server's rate: a replicated stream answers after a round trip and a sync on a majority."""
-    postgres_growth: float = 2.2
+    postgres_growth: float = 1.9
     """PostgreSQL's CPU an event in the tenth million of rows over that in the first: see docs/performance.md."""
     source_skew: float = 1.0
     """Events of the busiest source over those of a source on average."""

@@ -9,6 +9,7 @@ import pytest
 
 from loadtest.__main__ import main
 from loadtest.errors import CannotRun
+from loadtest.plan import costs
 from loadtest.plan.model import Point
 from loadtest.scaling import page, shares
 from loadtest.scaling.fleet import FleetProcess, running_fleet
@@ -93,7 +94,19 @@ def results(*points: dict[str, Any], **more: Any) -> dict[str, Any]:
     } | more
 
 
-def test_each_rate_stands_beside_its_prediction_and_a_miss_is_named() -> None:
+def test_each_rate_stands_beside_its_prediction_and_a_miss_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        costs,
+        "load",
+        lambda: costs.Costs(
+            gateway_cpu_s=6.0,
+            nats_cpu_s=1.2,
+            collector_cpu_s=7.4,
+            postgres_cpu_s=5.3,
+            stream_events_per_s=900_000,
+            measured_at="2026-01-01",
+        ),
+    )
     text = "\n".join(page.lines(results(measured(BASE, 80_000), measured(Point(2, 1), 40_000))))
     (row,) = [line for line in text.splitlines() if line.startswith("| 2x1") and "40,000" in line]
     # two cores at 20.1 s per million, of which one of each used 1.608
