@@ -13,7 +13,7 @@ class Caution:
     """Whether to ask which keys are known before copying, a table at a time.
 
     It starts careful, asks again after every surprise, and stops asking once CALM_FLUSHES in a row had no
-    known key: asking costs PostgreSQL about as much as writing the index entry.
+    known key that was not remembered: asking costs PostgreSQL about as much as writing the index entry.
     """
 
     def __init__(self) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Final
 
 REMEMBERED_KEYS: Final = 20_000
-"""At least, and at most three times as many and a flush: some 5 MB. A sender that tries again does it soon."""
+"""At least; at most twice as many and two flushes, some 10 MB. A sender that tries again does it soon."""
 
 
 class Recent:

@@ -165,14 +165,17 @@ class Worker:
         """Batches that are full, or due while the store is free, until asked to stop.
 
         A due one takes more while the store is busy: under a flood flushes are as large as they may be, and the fewer
-        they are, the fewer pages of the indexes are written.
+        they are, the fewer pages of the indexes are written. Not while the store is in trouble, and no more messages
+        than of the usual size fill it: the consumer hands out so many at a time to all replicas.
         """
+        enough_messages = -(-self._settings.flush_events // self._message_events)
         while not self._shutdown.soft.is_set():
             batch = self._new_batch()
             self._in_hand.add(batch)
-            while not (
-                batch.is_full or (batch.is_due and self._store_is_free.is_set()) or self._shutdown.soft.is_set()
-            ):
+            while not (batch.is_full or self._shutdown.soft.is_set()):
+                is_enough = self._store_trouble is not None or len(batch.messages) >= enough_messages
+                if batch.is_due and (is_enough or self._store_is_free.is_set()):
+                    break
                 await self._fetch_into(batch)
             if batch.messages:
                 yield batch

@@ -81,8 +81,8 @@ class Figure:
 
 
 CEILING_NAMES: Final = {
-    "postgresLoader": "PostgreSQL: COPY to staging + ON CONFLICT, the same rows by a plain loader",
-    "postgresStaged": "PostgreSQL: the same, its rows encoded before the clock starts",
+    "postgresLoader": "PostgreSQL: COPY + ON CONFLICT by a plain loader, the same rows",
+    "postgresStaged": "PostgreSQL: COPY + ON CONFLICT of encoded rows, encoded before the clock starts",
     "postgresCopy": "PostgreSQL: COPY straight, no conflicts asked for",
     "jetstream": "JetStream: the same messages published, each synced",
     "aiohttpBulk": "bare aiohttp: bulk bodies read, nothing done",

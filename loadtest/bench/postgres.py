@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from operator import itemgetter
 from typing import Any, Final, TypeAlias, TypeVar
 
 import asyncpg
@@ -109,15 +110,18 @@ async def records(dsn: str, sources: Sequence[str], *, flush_events: int) -> dic
                 query = f"SELECT {', '.join(columns)} FROM {_SCHEMA}.{table}_{source}"  # noqa: S608 - own names
                 tables[table] = list(map(tuple, await connection.fetch(query)))
             count = -(-len(tables["events"]) // flush_events)
-            found[source] = [{name: _part(rows, at, count) for name, rows in tables.items()} for at in range(count)]
+            found[source] = [
+                {name: _part(name, rows, at, count) for name, rows in tables.items()} for at in range(count)
+            ]
     finally:
         await connection.close()
     return found
 
 
-def _part(rows: Sequence[Any], at: int, count: int) -> Sequence[Any]:
-    """The part of that number, of so many that are as long."""
-    return rows[len(rows) * at // count : len(rows) * (at + 1) // count]
+def _part(table: str, rows: Sequence[tuple[Any, ...]], at: int, count: int) -> Sequence[tuple[Any, ...]]:
+    """The part of that number, of so many that are as long, in the order of the table's key."""
+    key = _COLUMNS[table].index("user_id" if table == "demographics" else "event_id")
+    return sorted(rows[len(rows) * at // count : len(rows) * (at + 1) // count], key=itemgetter(key))
 
 
 async def _written(

@@ -52,13 +52,15 @@ def _ask(url: str, every_s: float, connections: list[socket.socket]) -> list[tup
     late: deque[float] = deque()
     results: list[tuple[float, float]] = []
     due, is_asking = time.monotonic(), True
-    while is_asking or asked_for:
+    while is_asking or late or asked_for:
         wait_s = max(0.0, due - time.monotonic()) if is_asking else http11.TIMEOUT_S
-        for key, _ in selector.select(wait_s):
+        ready = selector.select(wait_s)
+        if not (ready or is_asking):
+            raise http11.BadAnswer(f"no answer within {http11.TIMEOUT_S:g} s")
+        for key, _ in ready:
             if key is stdin:
                 selector.unregister(sys.stdin)
                 is_asking = False
-                late.clear()
                 continue
             connection: socket.socket = key.fileobj  # type: ignore[assignment]  # what was registered: a socket
             if _is_answered(connection, key.data):

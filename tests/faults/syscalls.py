@@ -21,7 +21,7 @@ _WRITES: Final = frozenset({"write", "pwrite64", "writev", "pwritev", "pwritev2"
 _SENDS: Final = frozenset({"write", "writev", "sendto", "sendmsg"})
 _READS: Final = frozenset({"read", "readv", "recvfrom", "recvmsg"})
 _TCP: Final = "TCP"
-_BEGIN: Final = re.compile(r"^(\d+)\s+(\w+)\((?:\d+<(.*?)>)?(.*)$", re.DOTALL)
+_BEGIN: Final = re.compile(r"^(\d+)\s+(\w+)\((?:\d+<(.*?)>(?=[,) ]))?(.*)$", re.DOTALL)
 _RESUMED: Final = re.compile(r"^(\d+)\s+<\.\.\. (\w+) resumed>(.*)$", re.DOTALL)
 _UNFINISHED: Final = "<unfinished ...>"
 
@@ -69,7 +69,7 @@ def order(lines: Iterable[str], *, data: str, folder: str, reply: str) -> Order:
     with success. Raises LookupError where the data never came in, or the reply was never sent.
     """
     found = list(moments(lines))
-    received = next((m for m in found if m.returns and _TCP in m.file and m.call in _READS and data in m.text), None)
+    received = _arrival(found, data)
     if received is None:
         raise LookupError(f"{data!r} never came in")
     sent = (m for m in found if m.at > received.at and m.begins and m.file == received.file and m.call in _SENDS)
@@ -90,3 +90,16 @@ def order(lines: Iterable[str], *, data: str, folder: str, reply: str) -> Order:
         and m.text.rstrip().endswith("= 0")
     ]
     return Order(received.at, written, synced[0] if synced else None, answered.at)
+
+
+def _arrival(found: Iterable[Moment], data: str) -> Moment | None:
+    """The read with which all of `data` was there; a message may come in over several."""
+    tails: dict[str, str] = {}
+    for moment in found:
+        if moment.returns and _TCP in moment.file and moment.call in _READS:
+            content = moment.text.partition('"')[2].rpartition('"')[0]
+            text = tails.get(moment.file, "") + content
+            if data in text:
+                return moment
+            tails[moment.file] = text[-len(data) :]
+    return None

@@ -20,6 +20,14 @@ def test_write_sync_reply_is_in_order() -> None:
     assert _is_synced(RECEIVED, WRITTEN, SYNCED, REPLIED)
 
 
+def test_a_message_may_come_in_over_several_reads() -> None:
+    parts = [f'7 read({SOCKET}, "PUB eve", 7) = 7', f'7 read({SOCKET}, "nt-1", 4096) = 4']
+    assert _is_synced(*parts, WRITTEN, SYNCED, REPLIED)
+    elsewhere = f'7 read({SOCKET.replace("9<", "8<").replace(":5]", ":6]")}, "nt-1", 4096) = 4'
+    with pytest.raises(LookupError):
+        _is_synced(parts[0], elsewhere, WRITTEN, SYNCED, REPLIED)
+
+
 @pytest.mark.parametrize(
     "lines",
     [
