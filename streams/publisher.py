@@ -11,6 +11,7 @@ and a bound on messages in flight.
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 from typing import Final
 
@@ -20,7 +21,7 @@ from nats.js.errors import APIError, NoStreamResponseError
 from shared.errors import NotDurable
 from shared.metrics import GatewayMetrics
 from shared.outcomes import PublishFailure
-from shared.retry import attempts
+from shared.retry import with_retries
 from streams.connection import Connection
 from streams.settings import PublishSettings
 
@@ -73,15 +74,13 @@ class Publisher:
         async with self._room:
             started = perf_counter()
             try:
-                async for attempt in attempts(
+                return await with_retries(
+                    partial(self._attempt, subject, body, headers),
                     self._settings.attempts,
                     first_wait_s=self._settings.retry_wait_ms / 1_000,
                     max_wait_s=MAX_RETRY_WAIT_S,
-                ):
-                    with attempt:
-                        if self._metrics and attempt.retry_state.attempt_number > 1:
-                            self._metrics.publish_retries.inc()
-                        return await self._attempt(subject, body, headers)
+                    before_retry=self._count_retry,
+                )
             except NotDurable as error:
                 if self._metrics:
                     self._metrics.publish_failures.labels(error.failure).inc()
@@ -89,7 +88,10 @@ class Publisher:
             finally:
                 if self._metrics:
                     self._metrics.publish_seconds.observe(perf_counter() - started)
-        raise AssertionError("attempts() ends by a return or a raise")
+
+    def _count_retry(self) -> None:
+        if self._metrics:
+            self._metrics.publish_retries.inc()
 
     async def _attempt(self, subject: str, body: bytes, headers: dict[str, str]) -> Published:
         if not self._connection.is_connected:

@@ -1,9 +1,11 @@
 """The retry policy: what is tried again, how often, and how long is waited between."""
 
+import gc
+
 import pytest
 
 from shared.errors import Fatal, Retryable
-from shared.retry import attempts
+from shared.retry import with_retries
 
 
 class _Waits:
@@ -18,17 +20,22 @@ class _Waits:
 
 async def _try(count: int, error: Exception, *, max_wait_s: float = 100.0) -> tuple[int, list[float]]:
     waits = _Waits()
-    policy = attempts(count, first_wait_s=1.0, max_wait_s=max_wait_s).copy(sleep=waits)
-    tried = 0
+    tried = retried = 0
 
     async def step() -> None:
         nonlocal tried
         tried += 1
         raise error
 
+    def before_retry() -> None:
+        nonlocal retried
+        retried += 1
+        assert retried == tried
+
     with pytest.raises(type(error)) as caught:
-        await policy(step)
+        await with_retries(step, count, first_wait_s=1.0, max_wait_s=max_wait_s, before_retry=before_retry, sleep=waits)
     assert caught.value is error  # the last error itself, not a wrapper
+    assert retried == tried - 1
     return tried, waits.seconds
 
 
@@ -48,3 +55,31 @@ async def test_waits_double_with_full_jitter_and_end_at_the_most() -> None:
     for index, seconds in enumerate(waits):
         assert 0 <= seconds <= min(8.0, 2.0**index)
     assert len(set(waits)) > 1
+
+
+async def test_the_first_success_is_the_answer() -> None:
+    left = 2
+
+    async def step() -> str:
+        nonlocal left
+        left -= 1
+        if left >= 0:
+            raise Retryable("not now")
+        return "done"
+
+    assert await with_retries(step, 5, first_wait_s=1.0, max_wait_s=1.0, sleep=_Waits()) == "done"
+    assert left == -1
+
+
+async def test_what_works_at_once_leaves_the_garbage_collector_nothing() -> None:
+    async def step() -> None:
+        pass
+
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(100):
+            await with_retries(step, 5, first_wait_s=1.0, max_wait_s=1.0)
+        assert gc.collect() < 100
+    finally:
+        gc.enable()
