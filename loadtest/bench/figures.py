@@ -231,7 +231,7 @@ def figures(results: Mapping[str, Any]) -> list[Figure]:
         Figure(
             name=_growth_name(get("growth", "rows")),
             unit=Unit.SHARE,
-            value=get("growth", "lastToFirst"),
+            value=get("growth", "lastToEmpty"),
             target=0.8,
             ambition=0.95,
             higher_is_better=True,

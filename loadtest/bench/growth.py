@@ -2,6 +2,9 @@
 
 Invariant: each step is one end-to-end run of the same size on tables that hold what all steps before it stored; a
 step that was measured is on the disk, so a run that was stopped goes on after it where the data was kept.
+
+A machine that is shared is not the same five minutes later. So after each of the last steps the same load is sent to a
+second, empty stack: what the growth costs is their rates over those.
 """
 
 import asyncio
@@ -20,6 +23,8 @@ STATE_FILE: Final = "growth.json"
 _BYTES_A_ROW: Final = 1_300
 """At two million rows it was 760 in the tables and their indexes and 390 in the streams; some room on top."""
 _WAL_BYTES: Final = 9 * 1024**3
+_COMPARED_STEPS: Final = 3
+"""The last ones: one alone says little where a step is 4 % off."""
 
 
 async def growth(rig: Rig, options: BenchOptions) -> dict[str, Any]:
@@ -30,20 +35,29 @@ async def growth(rig: Rig, options: BenchOptions) -> dict[str, Any]:
     rig.files = max(rig.files, len(steps))  # a run that goes on with the same seed must not send the same events
     _check_room(rig.folder, options.rows - rows)
     while rows < options.rows:
+        is_compared = rows > 0 and options.rows - rows <= _COMPARED_STEPS * options.sizes.growth_step
         step = await _step(rig, options, rows)
         rows = step["rows"]
         steps.append(step)
         await asyncio.to_thread(_save, state, steps)
         rig.say(f"growth: {rows:,} of {options.rows:,} rows, {step['eventsPerSecond']:,.0f} events/s")
+        if is_compared:
+            async with rig.on_empty_stack() as empty:
+                step["onEmpty"] = await _step(empty, options, 0)
+            await asyncio.to_thread(_save, state, steps)
+            rig.say(f"growth: {step['onEmpty']['eventsPerSecond']:,.0f} events/s on empty tables")
     return summary(steps)
 
 
 def summary(steps: list[dict[str, Any]]) -> dict[str, Any]:
-    """The steps, and the rate of the last of them over that of the first. Pure."""
+    """The steps, and the rate of the last ones over that of empty tables at the same time. Pure."""
+    compared = [(step["eventsPerSecond"], step["onEmpty"]["eventsPerSecond"]) for step in steps if "onEmpty" in step]
+    grown, empty = map(sum, zip(*compared, strict=True)) if compared else (0.0, 0.0)
     return {
         "steps": steps,
         "rows": steps[-1]["rows"] if steps else 0,
         "lastToFirst": ratio(steps[-1]["eventsPerSecond"], steps[0]["eventsPerSecond"]) if len(steps) > 1 else None,
+        "lastToEmpty": ratio(grown, empty) if compared else None,
     }
 
 

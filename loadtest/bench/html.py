@@ -12,7 +12,7 @@ from loadtest.bench.charts import Bar, Line, bars, lines
 from loadtest.bench.families import NOT_COUNTED
 from loadtest.bench.figures import CEILING_NAMES, Unit, shown
 from loadtest.bench.numbers import per_million
-from loadtest.bench.table import noise
+from loadtest.bench.table import GROWTH_COLUMNS, growth_row, noise
 
 STYLE: Final = """
 :root{color-scheme:light dark;--ground:#fff;--ink:#1b1f24;--soft:#59636e;--line:#d8dee4;
@@ -201,18 +201,7 @@ def _growth(growth: Mapping[str, Any] | None) -> Iterator[str]:
         x_name="rows in the tables",
         y_name="events per second",
     )
-    yield table(
-        ("rows before", "events/s", "stack CPU s per million", "PostgreSQL CPU s per million"),
-        [
-            [
-                f"{step['rowsBefore']:,}",
-                f"{step['eventsPerSecond']:,.0f}",
-                f"{step['cpu']['stackSecondsPerMillion']:.1f}",
-                f"{step['cpu']['secondsPerMillion']['postgres']:.1f}",
-            ]
-            for step in steps
-        ],
-    )
+    yield table(GROWTH_COLUMNS, [growth_row(step) for step in steps])
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -4,10 +4,11 @@ Invariant: a phase begins when everything before it is stored, and ends when eve
 """
 
 import asyncio
+import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from loadtest.bench import bodies as made
 from loadtest.bench.bodies import Bodies, Body, Sign, unsigned
 from loadtest.bench.load_process import LoadProcess, load_process
 from loadtest.bench.meter import Meter
-from loadtest.bench.stack import Stack
+from loadtest.bench.stack import Stack, running_stack
 from loadtest.bench.stored import Stored
 from loadtest.errors import CannotRun, ErrorGroups
 from loadtest.generator import Plan
@@ -38,7 +39,7 @@ class Rig:
     folder: Path
     seed: int
     say: Callable[[str], None]
-    env: Mapping[str, str] = field(default_factory=dict)  # of the gateways that a phase starts itself
+    env: Mapping[str, str] = field(default_factory=dict)  # of the gateways and stacks that a phase starts itself
     files: int = 0
 
     async def bodies(
@@ -50,6 +51,23 @@ class Rig:
     async def singles(self, events: int) -> Bodies:
         """New events, each a body of its own."""
         return await self._written(events, 1_000, 0.0, 0.0, single=True)
+
+    @asynccontextmanager
+    async def on_empty_stack(self) -> AsyncIterator["Rig"]:
+        """The same with a second stack, which has stored nothing yet; its data is gone afterwards.
+
+        Raises CannotRun where it does not start.
+        """
+        folder = self.folder / "empty"
+        folder.mkdir(mode=0o711, exist_ok=True)
+        try:
+            async with running_stack(
+                session=self.session, env=self.env, data_dir=folder / "stack", say=self.say
+            ) as stack:
+                stored = Stored(self.session, stack.ops_urls.values())
+                yield replace(self, stack=stack, meter=Meter(stack.processes), stored=stored, folder=folder)
+        finally:
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
     @asynccontextmanager
     async def load(self, bodies: Bodies, url: str) -> AsyncIterator[LoadProcess]:

@@ -22,6 +22,9 @@ _COLOURS: Final = {
     Verdict.UNJUDGED: "dim",
     Verdict.UNMEASURED: "dim",
 }
+GROWTH_COLUMNS: Final = (
+    "rows before", "events/s", "on empty tables then", "stack CPU s per million", "PostgreSQL CPU s per million"
+)  # fmt: skip
 _NOISY: Final = 0.1
 """CPU of other programs, as a share of what the run itself used: over it, the figures are worth less."""
 
@@ -119,15 +122,22 @@ def _cost(phase: Mapping[str, Any]) -> Table:
     return table
 
 
+def growth_row(step: Mapping[str, Any]) -> tuple[str, ...]:
+    """A step of the growth in words; a GROWTH_COLUMNS each."""
+    empty = step.get("onEmpty")
+    return (
+        f"{step['rowsBefore']:,}",
+        f"{step['eventsPerSecond']:,.0f}",
+        f"{empty['eventsPerSecond']:,.0f}" if empty else "",
+        f"{step['cpu']['stackSecondsPerMillion']:.1f}",
+        f"{step['cpu']['secondsPerMillion']['postgres']:.1f}",
+    )
+
+
 def _growth(growth: Mapping[str, Any]) -> Table:
     table = Table(title="Growth", title_justify="left")
-    for column in ("rows before", "events/s", "stack CPU s per million", "PostgreSQL CPU s per million"):
+    for column in GROWTH_COLUMNS:
         table.add_column(column, justify="right")
     for step in growth["steps"]:
-        table.add_row(
-            f"{step['rowsBefore']:,}",
-            f"{step['eventsPerSecond']:,.0f}",
-            f"{step['cpu']['stackSecondsPerMillion']:.1f}",
-            f"{step['cpu']['secondsPerMillion']['postgres']:.1f}",
-        )
+        table.add_row(*growth_row(step))
     return table

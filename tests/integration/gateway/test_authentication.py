@@ -1,9 +1,12 @@
 """Who may come in: keys, signatures, sources, scopes, the internal port; and what a request without them opens."""
 
+import asyncio
 import gzip
 import hashlib
 import hmac
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
@@ -237,6 +240,19 @@ async def test_of_a_large_body_every_part_is_signed(guarded: Running, changed_at
     changed[changed_at] = ord("\n")  # as good JSON as before
     _refused(await guarded.post(bytes(changed), path=f"{BULK}?sender=hooks", **signed), 401, "does not fit the body")
     assert (await guarded.post(body, path=f"{BULK}?sender=hooks", **signed)).status == 200
+
+
+async def test_a_large_signed_body_waits_for_nobodys_thread(guarded: Running) -> None:
+    body = array(facebook()) + b" " * 2_500_000
+    held = threading.Event()
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(max_workers=1))  # odd bodies are split in it, for seconds
+    holding = loop.run_in_executor(None, held.wait)
+    try:
+        assert (await guarded.post(body, path=f"{BULK}?sender=hooks", **_standard(body))).status == 200
+    finally:
+        held.set()
+        await holding
 
 
 async def test_nothing_is_decompressed_before_its_signature_was_checked(guarded: Running) -> None:

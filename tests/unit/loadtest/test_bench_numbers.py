@@ -1,5 +1,7 @@
 """The arithmetic of the benchmark: percentiles, ratios, verdicts, and who is charged for which CPU second."""
 
+from typing import Any
+
 import pytest
 
 from loadtest.bench.families import OTHERS
@@ -94,11 +96,13 @@ def test_what_was_not_measured_is_in_no_figure() -> None:
     assert shown(None, Unit.SECONDS) == "-"
 
 
-def test_growth_is_the_last_rate_over_the_first() -> None:
-    steps = [{"rows": 10, "eventsPerSecond": 50.0}, {"rows": 20, "eventsPerSecond": 60.0}]
-    steps.append({"rows": 30, "eventsPerSecond": 45.0})
-    assert summary(steps) == {"steps": steps, "rows": 30, "lastToFirst": 0.9}
+def test_growth_is_the_last_rates_over_those_of_empty_tables_at_the_same_time() -> None:
+    steps: list[dict[str, Any]] = [{"rows": 10, "eventsPerSecond": 50.0}]
+    steps.append({"rows": 20, "eventsPerSecond": 60.0, "onEmpty": {"eventsPerSecond": 80.0}})
+    steps.append({"rows": 30, "eventsPerSecond": 45.0, "onEmpty": {"eventsPerSecond": 60.0}})
+    assert summary(steps) == {"steps": steps, "rows": 30, "lastToFirst": 0.9, "lastToEmpty": 0.75}
     assert summary(steps[:1])["lastToFirst"] is None
+    assert summary(steps[:1])["lastToEmpty"] is None
     assert summary([])["rows"] == 0
 
 

@@ -65,6 +65,7 @@ def results() -> dict[str, Any]:
         "growth": {
             "rows": 2_000,
             "lastToFirst": 0.9,
+            "lastToEmpty": 0.75,
             "steps": [
                 {"rowsBefore": 0, "rows": 1_000, "eventsPerSecond": 50_000.0, "cpu": _cost(postgres=1.0)},
                 {"rowsBefore": 1_000, "rows": 2_000, "eventsPerSecond": 45_000.0, "cpu": _cost(postgres=1.0)},
