@@ -16,6 +16,7 @@ import aiohttp
 import nats
 import psutil
 import pytest
+import pytest_asyncio
 import structlog
 from nats.js.errors import NotFoundError
 from structlog.testing import LogCapture
@@ -30,6 +31,8 @@ from shared.tracing import NO_TRACER
 from streams.definitions import definitions
 from streams.settings import NatsSettings, PublishSettings, StreamSettings
 from streams.subjects import Names
+from tests.integration.gateway.guarding import SECRETS, SENDERS
+from tests.integration.gateway.nonsense import MAX_BODY_BYTES, MAX_EVENTS
 from tests.servers import NatsServer
 
 WAIT_S = 15.0
@@ -271,3 +274,20 @@ async def start(nats_url: str) -> AsyncIterator[Start]:
 async def gateway(start: Start) -> Running:
     """A gateway with usual settings."""
     return await start()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_gateway(nats_server: NatsServer) -> AsyncIterator[Running]:
+    """The one gateway of a file."""
+    async with AsyncExitStack() as stack:
+        yield await start_gateway(
+            stack, nats_server.url, max_bulk_events=MAX_EVENTS, max_body_bytes=MAX_BODY_BYTES, max_reported_errors=20
+        )
+
+
+@pytest.fixture
+async def guarded(start: Start, monkeypatch: pytest.MonkeyPatch) -> Running:
+    """A gateway with senders."""
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    return await start(senders=SENDERS)

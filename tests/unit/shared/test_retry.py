@@ -43,6 +43,7 @@ async def test_what_may_work_next_time_is_tried_as_often_as_asked() -> None:
     tried, waits = await _try(3, Retryable("not now"))
     assert tried == 3
     assert len(waits) == 2
+    assert await _try(1, Retryable("not now")) == (1, [])
 
 
 @pytest.mark.parametrize("error", [Fatal("never"), ValueError("a bug"), KeyError("a bug")])
