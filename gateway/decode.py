@@ -14,13 +14,12 @@ import re
 from collections.abc import Sequence
 from contextlib import nullcontext
 from http import HTTPStatus
-from itertools import islice
 from typing import Final
 
 import msgspec
 
 from gateway.body import MediaType
-from gateway.pieces import split_in_pieces
+from gateway.pieces import split_in_pieces, split_lines
 from gateway.problems import Refused
 from gateway.surrogates import SURROGATE, neutralise
 from gateway.turns import Turns
@@ -35,7 +34,6 @@ _TOKEN: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[\]{},]', 
 LARGE_BODY_BYTES: Final = 256 * 1024
 
 _JSON_BLANKS: Final = b" \t\r\n"
-_LINE: Final = re.compile(rb"[^\s][^\n]*")
 _EVENTS_NAME: Final = b'"events"'
 _EVENTS_KEY: Final = re.compile(_EVENTS_NAME + rb"\s*:\s*")
 
@@ -61,7 +59,7 @@ async def split(
     that large ones take turns. Raises Refused: 400, or 413 over `max_events`.
     """
     if media is MediaType.NDJSON:
-        lines = [match.group() for match in islice(_LINE.finditer(body), max_events + 1)]
+        lines = await split_lines(body, max_events=max_events, turns=turns or Turns())
         if not lines:
             raise _not_json("The body is empty")
         return _bounded(lines, max_events)

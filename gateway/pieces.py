@@ -6,9 +6,12 @@ a bracket or a string open. So the pieces' elements are the body's, or the answe
 that matters: the body is then split as a whole, which also words what is wrong with it.
 
 The brackets stand where the commas between two pieces stood, in place: a copy of the body would cost its memory again.
+
+Lines need no proof: a piece of them is where they begin, and the last one is followed to its end.
 """
 
 import re
+from contextlib import nullcontext
 from typing import Final
 
 import msgspec
@@ -21,6 +24,7 @@ PIECE_BYTES: Final = 512 * 1024
 
 _CUT: Final = re.compile(rb"\}[ \t\r\n]*(,)[ \t\r\n]*\{")
 _OPENING: Final = re.compile(rb'[ \t\r\n]*(?:\{[ \t\r\n]*"events"[ \t\r\n]*:[ \t\r\n]*)?\[')
+_LINE: Final = re.compile(rb"[^\s][^\n]*")
 _ARRAY_CLOSING: Final = re.compile(rb"\][ \t\r\n]*\Z")
 _OBJECT_CLOSING: Final = re.compile(rb"\][ \t\r\n]*\}[ \t\r\n]*\Z")
 _CLOSING_BYTES: Final = 64
@@ -56,6 +60,32 @@ async def split_in_pieces(
             return elements
         start = end
     return elements
+
+
+async def split_lines(body: bytearray, *, max_events: int, turns: Turns, piece_bytes: int = PIECE_BYTES) -> list[bytes]:
+    """The lines that are not blank, from their first character that is none. Waits its turn for each piece.
+
+    Ends early, with one more than `max_events` lines, once there are.
+    """
+    lines: list[bytes] = []
+    start = 0
+    while start < len(body) and len(lines) <= max_events:
+        async with turns if len(body) > piece_bytes else nullcontext():
+            start = _take_lines(body, start, start + piece_bytes, max_events, lines)
+    return lines
+
+
+def _take_lines(body: bytearray, start: int, end: int, max_events: int, lines: list[bytes]) -> int:
+    """Takes the lines that begin before `end`; where the next one may begin."""
+    for match in _LINE.finditer(body, start, end):
+        first, last = match.span()
+        if last == end:  # it may go on
+            newline = body.find(b"\n", end)
+            last = newline if newline >= 0 else len(body)
+        lines.append(bytes(memoryview(body)[first:last]))
+        if last >= end or len(lines) > max_events:
+            return last
+    return end
 
 
 def _end_of_piece(body: bytearray, start: int, last: int, piece_bytes: int) -> int | None:

@@ -2,13 +2,15 @@
 
 import asyncio
 import json
+from collections.abc import Awaitable
+from typing import TypeVar
 
 import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.pieces import PIECE_BYTES, split_in_pieces
+from gateway.pieces import PIECE_BYTES, split_in_pieces, split_lines
 from gateway.surrogates import STAND_IN
 from gateway.turns import Turns
 from loadtest.generator import Plan, batches
@@ -21,6 +23,9 @@ VALUES = st.recursive(
     max_leaves=8,
 )
 SEPARATORS = st.sampled_from([(",", ":"), (", ", ": "), (" \n,\t", " : ")])
+
+
+_T = TypeVar("_T")
 
 
 class Events(msgspec.Struct):
@@ -38,6 +43,23 @@ async def _pieces(
         body, is_array=is_array, max_events=max_events, turns=Turns(), piece_bytes=piece_bytes
     )
     return None if found is None else [bytes(part) for part in found]
+
+
+async def _beside_others(splitting: Awaitable[_T], turns: Turns) -> tuple[_T, int]:
+    """What it splits, and how many turns somebody else had meanwhile."""
+    elsewhere = 0
+
+    async def others() -> None:
+        nonlocal elsewhere
+        while True:
+            async with turns:
+                elsewhere += 1
+
+    beside = asyncio.create_task(others())
+    try:
+        return await splitting, elsewhere
+    finally:
+        beside.cancel()
 
 
 def _whole(body: bytes, *, is_array: bool) -> list[bytes] | None:
@@ -85,17 +107,10 @@ def test_what_is_no_json_as_a_whole_is_none_in_pieces(
 async def test_usual_events_are_split_in_pieces_with_a_turn_for_each(is_array: bool) -> None:
     events = [event.encode() for batch in batches(Plan(total=5_000)) for event in batch.events]
     body = bytearray((b"[%s]" if is_array else b' {"events": [%s]}\n') % b",".join(events))
-    turns, elsewhere = Turns(), 0
-
-    async def others() -> None:
-        nonlocal elsewhere
-        while True:
-            async with turns:
-                elsewhere += 1
-
-    beside = asyncio.create_task(others())
-    found = await split_in_pieces(body, is_array=is_array, max_events=5_000, turns=turns)
-    beside.cancel()
+    turns = Turns()
+    found, elsewhere = await _beside_others(
+        split_in_pieces(body, is_array=is_array, max_events=5_000, turns=turns), turns
+    )
     assert found is not None
     assert [bytes(part) for part in found] == events
     assert elsewhere >= len(body) // (2 * PIECE_BYTES)
@@ -128,3 +143,26 @@ async def test_too_many_elements_end_the_splitting_early() -> None:
 async def test_an_object_with_more_than_its_events_is_not_for_pieces(body: bytes) -> None:
     for piece_bytes in range(1, 30):
         assert await _pieces(bytearray(body), is_array=False, piece_bytes=piece_bytes) is None
+
+
+@given(st.lists(st.sampled_from([b"{}", b'{"a": 1}', b" ", b"\r", b"\n", b"\n\n", b"\t", b"x"])), st.integers(1, 9))
+@example([b"{}", b"\n", b"{}"], 2)
+@example([b"{}", b"\n", b"{}"], 3)
+def test_pieces_give_the_lines_of_the_whole(parts: list[bytes], piece_bytes: int) -> None:
+    body = b"".join(parts)
+    lines = [line.lstrip() for line in body.split(b"\n") if line.strip()]
+    found = asyncio.run(split_lines(bytearray(body), max_events=MAX_EVENTS, turns=Turns(), piece_bytes=piece_bytes))
+    assert found == lines
+
+
+@pytest.mark.parametrize("body", [b'{"a": 1}\n' * 300_000, b" " * 3_000_000], ids=["lines", "blanks"])
+async def test_lines_are_split_in_pieces_with_a_turn_for_each(body: bytes) -> None:
+    turns = Turns()
+    found, elsewhere = await _beside_others(split_lines(bytearray(body), max_events=300_000, turns=turns), turns)
+    assert len(found) == body.count(b"\n")
+    assert elsewhere >= len(body) // (2 * PIECE_BYTES)
+
+
+async def test_too_many_lines_end_the_splitting_early() -> None:
+    found = await split_lines(bytearray(b"{}\n" * 1_000), max_events=100, turns=Turns(), piece_bytes=64)
+    assert len(found) == 101
