@@ -1,12 +1,15 @@
 """Every limit, hit: what comes back, and that the gateway goes on."""
 
 import asyncio
+import itertools
 import json
 from typing import Any
 
 import pytest
 
+from gateway import intake
 from gateway.senders import key_hash
+from gateway.turns import Turns
 from tests.integration.gateway.conftest import Answer, Running, Start
 from tests.integration.gateway.events import array, facebook
 
@@ -153,3 +156,21 @@ async def test_a_header_longer_than_the_limit_is_refused(start: Start) -> None:
         assert answer.status == status
         if status == 431:
             _problem(answer, 431, "longer than is taken here")
+
+
+async def test_refused_events_that_take_long_leave_turns_to_others(
+    gateway: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns = 0
+    leave = Turns.__aexit__
+
+    async def counted(self: Turns, *error: Any) -> None:
+        nonlocal turns
+        turns += 1
+        await leave(self, *error)
+
+    monkeypatch.setattr(Turns, "__aexit__", counted)
+    monkeypatch.setattr(intake, "perf_counter", itertools.count().__next__)  # each look at the clock is a second later
+    answer = await gateway.post(array(*[{"eventId": str(number)} for number in range(50)]))
+    assert answer.json["failed"] == 50
+    assert turns == 50
