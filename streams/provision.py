@@ -125,7 +125,7 @@ async def _apply_stream(jetstream: JetStreamContext, definition: Definition, *, 
 
 
 def _refuse_loss(name: str, present: StreamInfo, wanted: StreamConfig, fields: Sequence[str]) -> None:
-    """Raise UnsafeDrift where a lower limit would evict messages, or a subject with messages would go."""
+    """Raise UnsafeDrift where messages would be deleted, have fewer copies, or lose their subject."""
     state = present.state
     held = {"max_msgs": state.messages, "max_bytes": state.bytes}
     for field in fields:
@@ -140,6 +140,11 @@ def _refuse_loss(name: str, present: StreamInfo, wanted: StreamConfig, fields: S
             raise UnsafeDrift(
                 f"stream {name} has messages and its max_age would go from {old:g} s to {new:g} s, which could "
                 "delete some: keep max_age, or change it with the nats command line once you are sure"
+            )
+        if field == "num_replicas" and new < (old or 1):
+            raise UnsafeDrift(
+                f"stream {name} has {old} copies and would go to {new}, which fewer lost servers survive: is "
+                f"STREAM_REPLICAS={new} meant for this installation? If so, change it with the nats command line first"
             )
         if field == "subjects" and state.messages and not set(old or ()) <= set(new or ()):
             raise UnsafeDrift(

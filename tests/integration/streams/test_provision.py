@@ -15,6 +15,7 @@ from streams.definitions import Definition, definitions
 from streams.provision import Change, provision, provision_until_done
 from streams.settings import StreamSettings
 from streams.subjects import COLLECTOR, Names
+from tests.faults.cluster import make_cluster
 from tests.integration.streams.conftest import SOURCE, Connect, configured
 from tests.servers import NatsServer
 
@@ -220,6 +221,23 @@ async def test_replicas_without_a_cluster_are_refused_and_not_waited_for(
 ) -> None:
     with pytest.raises(Fatal, match=r"^NATS is no cluster and keeps no replicas: set STREAM_REPLICAS to 1$"):
         await asyncio.wait_for(provision_until_done(connection, changed(stream_settings, replicas=3), log=log), 5)
+
+
+async def test_fewer_copies_than_there_are_is_left_to_a_person(
+    connect: Connect, stream_settings: StreamSettings
+) -> None:
+    nodes = make_cluster(3)
+    try:
+        await asyncio.gather(*(asyncio.to_thread(node.start) for node in nodes))
+        connection = await connect(nodes[0].url)
+        three = changed(stream_settings, replicas=3)
+        await provision(connection, three)
+        with pytest.raises(UnsafeDrift, match=r"has 3 copies and would go to 1, .*is STREAM_REPLICAS=1 meant for this"):
+            await provision(connection, changed(stream_settings, replicas=1))
+        assert {one.change for one in await provision(connection, three)} == {Change.UNCHANGED}
+    finally:
+        for node in nodes:
+            node.close()
 
 
 async def test_a_server_without_room_is_told_with_what_to_do(
