@@ -4,7 +4,8 @@ Invariant: where the settings ask for TLS, nothing is sent to a server that offe
 nor a message. nats-py by itself would go on in plain text, even with `tls://`, as the server decides.
 """
 
-from typing import Final
+import asyncio
+from typing import Any, Final
 
 import nats.errors
 from nats.aio.client import Client
@@ -55,6 +56,22 @@ class NatsClient(Client):
         if self._floodgate.wants_tls and not self._server_info.get("tls_required"):
             raise TlsNotOffered
         return super()._connect_command()
+
+    async def _flush_pending(self, force_flush: bool = False) -> Any:
+        """nats-py's, but that it passes on a cancellation that comes meanwhile, and OSError where the socket is closed.
+
+        It drops the first, so that a deadline would be followed by a second, whole wait. The second is uvloop's
+        RuntimeError: nats-py's flusher ends on it, and whoever publishes next writes to the closed socket by himself.
+        """
+        task = asyncio.current_task()
+        cancelled = task.cancelling() if task is not None else 0
+        try:
+            flushing = await super()._flush_pending(force_flush)
+        except RuntimeError as error:
+            raise ConnectionResetError(str(error)) from error
+        if task is not None and task.cancelling() > cancelled:
+            raise asyncio.CancelledError
+        return flushing
 
     async def _close(self, status: int, do_cbs: bool = True) -> None:
         """nats-py's, also where what it still has to send can't be sent.

@@ -67,6 +67,11 @@ class Connection:
         return self._client.is_connected
 
     @property
+    def unsent_bytes(self) -> int:
+        """What was published and the server has not read yet, beside what the kernel holds."""
+        return self._client.pending_data_size
+
+    @property
     def max_payload_bytes(self) -> int:
         """What the server takes for a message, headers and body together."""
         return self._client.max_payload

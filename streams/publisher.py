@@ -6,7 +6,7 @@ carries the same `Nats-Msg-Id`, so a retry after a lost acknowledgement does not
 What nats-py does not do by itself, and is done here: a deadline over the whole attempt (sending too, not
 only the reply), no sending while disconnected (it would buffer, and send after the caller has given up),
 a size check that counts the headers (the server closes the connection for good on an oversized message),
-and a bound on messages in flight.
+and bounds on messages in flight and on bytes that the server has not read.
 """
 
 import asyncio
@@ -29,6 +29,11 @@ HEADERS_ROOM_BYTES: Final = 8 * 1024
 """Kept free under max_payload for headers, which the server counts and nats-py does not."""
 
 MAX_RETRY_WAIT_S: Final = 2.0
+
+MAX_UNSENT_BYTES: Final = 64 * 1024 * 1024
+"""More wait for a server that does not read: each attempt would put its message behind them once more. Far above what
+messages in flight come to while it reads.
+"""
 
 _STREAM_FULL: Final = frozenset({10002, 10023, 10077})
 """How the server refuses a message for want of room: the account's, its own, the stream's (with discard new)."""
@@ -96,6 +101,8 @@ class Publisher:
     async def _attempt(self, subject: str, body: bytes, headers: dict[str, str]) -> Published:
         if not self._connection.is_connected:
             raise NotDurable(PublishFailure.NOT_CONNECTED, self._connection.detail)
+        if (unsent := self._connection.unsent_bytes) > MAX_UNSENT_BYTES:
+            raise NotDurable(PublishFailure.TIMEOUT, f"the server has yet to read {unsent} bytes")
         timeout_s = self._settings.timeout_ms / 1_000
         try:
             async with asyncio.timeout(timeout_s):

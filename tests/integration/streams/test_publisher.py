@@ -6,6 +6,7 @@ import uuid
 from pathlib import Path
 
 import pytest
+from nats.aio.client import Client
 from nats.js.api import DiscardPolicy, StreamConfig
 
 from deploy.local.nats import MAX_FILE_STORE_BYTES
@@ -16,7 +17,7 @@ from shared.wire import MESSAGE_ID
 from streams.connection import Connection
 from streams.definitions import Definition
 from streams.provision import provision
-from streams.publisher import HEADERS_ROOM_BYTES, Publisher
+from streams.publisher import HEADERS_ROOM_BYTES, MAX_UNSENT_BYTES, Publisher
 from streams.settings import PublishSettings
 from streams.subjects import Names
 from tests.integration.streams.conftest import SOURCE, Connect, configured
@@ -147,6 +148,37 @@ async def test_a_server_that_does_not_answer_costs_the_deadline_and_no_more(
     assert {type(error) for error in failed} == {NotDurable}
     assert {error.failure for error in failed if isinstance(error, NotDurable)} == {PublishFailure.TIMEOUT}
     assert took_s < 3
+
+
+async def test_what_waits_for_a_server_that_does_not_read_is_bounded_and_no_attempt_outlasts_its_deadline(
+    own_server: NatsServer, connect: Connect, wanted: list[Definition], names: Names
+) -> None:
+    connection = await connect(own_server.url)
+    await provision(connection, wanted)
+    publisher = quick(connection, attempts=3, timeout_ms=500, retry_wait_ms=1)
+    body = b"x" * 900 * KIB
+    own_server.pause()
+    try:
+        started = time.monotonic()
+        publishing = (publisher.publish(names.events(SOURCE), body, new_id()) for _ in range(50))
+        failed = await asyncio.gather(*publishing, return_exceptions=True)
+        took_s = time.monotonic() - started
+    finally:
+        own_server.resume()
+    assert {error.failure for error in failed if isinstance(error, NotDurable)} == {PublishFailure.TIMEOUT}
+    assert len(body) < connection.unsent_bytes <= MAX_UNSENT_BYTES + 2 * len(body)
+    assert took_s < 1.5 * 3 * 0.5
+
+
+async def test_a_socket_that_is_closed_meanwhile_is_not_connected_and_no_bug(
+    connection: Connection, streams: list[Definition], names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def closed(self: Client, force_flush: bool = False) -> None:
+        raise RuntimeError("unable to perform operation on <TCPTransport closed=True>; the handler is closed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Client, "_flush_pending", closed)  # as uvloop says it, which nats-py takes for nothing
+        assert await failure(quick(connection), names.events(SOURCE)) is PublishFailure.NOT_CONNECTED
 
 
 async def test_each_attempt_has_its_deadline_and_the_attempts_are_counted(
