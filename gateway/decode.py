@@ -34,6 +34,7 @@ _TOKEN: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[\]{},]', 
 LARGE_BODY_BYTES: Final = 256 * 1024
 
 _JSON_BLANKS: Final = b" \t\r\n"
+_START: Final = re.compile(rb"\s*(\S?)")
 _EVENTS_NAME: Final = b'"events"'
 _EVENTS_KEY: Final = re.compile(_EVENTS_NAME + rb"\s*:\s*")
 
@@ -63,7 +64,7 @@ async def split(
         if not lines:
             raise _not_json("The body is empty")
         return _bounded(lines, max_events)
-    start = bytes(body[:1]) if not body[:1].isspace() else bytes(body.lstrip()[:1])
+    start = _START.match(body)[1]  # type: ignore[index]  # it matches anything
     if not start:
         raise _not_json("The body is empty")
     if start == b"{" and single:

@@ -62,12 +62,15 @@ async def split_in_pieces(
     return elements
 
 
-async def split_lines(body: bytearray, *, max_events: int, turns: Turns, piece_bytes: int = PIECE_BYTES) -> list[bytes]:
+async def split_lines(
+    body: bytearray, *, max_events: int, turns: Turns, piece_bytes: int = PIECE_BYTES
+) -> list[msgspec.Raw]:
     """The lines that are not blank, from their first character that is none. Waits its turn for each piece.
 
-    Ends early, with one more than `max_events` lines, once there are.
+    Ends early, with one more than `max_events` lines, once there are. They point into `body`, which must not change
+    while they live.
     """
-    lines: list[bytes] = []
+    lines: list[msgspec.Raw] = []
     start = 0
     while start < len(body) and len(lines) <= max_events:
         async with turns if len(body) > piece_bytes else nullcontext():
@@ -75,14 +78,14 @@ async def split_lines(body: bytearray, *, max_events: int, turns: Turns, piece_b
     return lines
 
 
-def _take_lines(body: bytearray, start: int, end: int, max_events: int, lines: list[bytes]) -> int:
+def _take_lines(body: bytearray, start: int, end: int, max_events: int, lines: list[msgspec.Raw]) -> int:
     """Takes the lines that begin before `end`; where the next one may begin."""
     for match in _LINE.finditer(body, start, end):
         first, last = match.span()
         if last == end:  # it may go on
             newline = body.find(b"\n", end)
             last = newline if newline >= 0 else len(body)
-        lines.append(bytes(memoryview(body)[first:last]))
+        lines.append(msgspec.Raw(memoryview(body)[first:last]))
         if last >= end or len(lines) > max_events:
             return last
     return end

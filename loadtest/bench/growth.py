@@ -51,14 +51,20 @@ async def growth(rig: Rig, options: BenchOptions) -> dict[str, Any]:
 
 def summary(steps: list[dict[str, Any]]) -> dict[str, Any]:
     """The steps, and the rate of the last ones over that of empty tables at the same time. Pure."""
-    compared = [(step["eventsPerSecond"], step["onEmpty"]["eventsPerSecond"]) for step in steps if "onEmpty" in step]
-    grown, empty = map(sum, zip(*compared, strict=True)) if compared else (0.0, 0.0)
     return {
         "steps": steps,
         "rows": steps[-1]["rows"] if steps else 0,
         "lastToFirst": ratio(steps[-1]["eventsPerSecond"], steps[0]["eventsPerSecond"]) if len(steps) > 1 else None,
-        "lastToEmpty": ratio(grown, empty) if compared else None,
+        "lastToEmpty": _to_empty([step for step in steps[-_COMPARED_STEPS:] if step["rowsBefore"]]),
     }
+
+
+def _to_empty(steps: list[dict[str, Any]]) -> float | None:
+    """None where one of them was not compared, as its run was stopped meanwhile."""
+    if not steps or not all("onEmpty" in step for step in steps):
+        return None
+    empty = [step["onEmpty"]["eventsPerSecond"] for step in steps]
+    return ratio(sum(step["eventsPerSecond"] for step in steps), sum(empty))
 
 
 def load_steps(state: Path) -> list[dict[str, Any]]:

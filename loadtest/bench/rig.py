@@ -59,7 +59,8 @@ class Rig:
         Raises CannotRun where it does not start.
         """
         folder = self.folder / "empty"
-        folder.mkdir(mode=0o711, exist_ok=True)
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)  # of a run that was killed meanwhile
+        folder.mkdir(mode=0o711)
         try:
             async with running_stack(
                 session=self.session, env=self.env, data_dir=folder / "stack", say=self.say

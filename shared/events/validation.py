@@ -13,6 +13,7 @@ from functools import reduce
 from operator import or_
 from typing import Annotated, Any, Final, Protocol
 
+import msgspec
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, from_json
 
@@ -36,6 +37,15 @@ _REASONS: Final = {
 }
 _NUL_ESCAPE: Final = b"\\u0000"
 
+
+class _Names(msgspec.Struct, rename="camel", gc=False):
+    event_id: msgspec.Raw = msgspec.Raw()
+    source: msgspec.Raw = msgspec.Raw()
+
+
+_decode_names: Final = msgspec.json.Decoder(_Names).decode
+_decode_text: Final = msgspec.json.Decoder(str).decode
+_MAX_NOT_QUITE_JSON_BYTES: Final = 64 * 1024
 
 UNKNOWN_SOURCE: Final = "unknown"
 MAX_FIELD_CHARS: Final = 200
@@ -157,17 +167,9 @@ class EventValidator:
 
     def _reject(self, event: bytes, *problems: Problem) -> Rejection:
         """With what can be read of the event, where it is an object, to name it by."""
-        try:
-            parsed = from_json(event)
-        except ValueError:
-            parsed = None
-        if not isinstance(parsed, dict):
-            return Rejection(None, problems)
-        event_id, source = parsed.get("eventId"), parsed.get("source")
-        is_id = isinstance(event_id, str) and 0 < len(event_id) <= MAX_IDENTIFIER_CHARS
-        if not isinstance(source, str) or source not in self._sources:
-            source = UNKNOWN_SOURCE
-        return Rejection(event_id if is_id else None, problems, source)
+        event_id, source = _names(event)
+        is_id = event_id is not None and 0 < len(event_id) <= MAX_IDENTIFIER_CHARS
+        return Rejection(event_id if is_id else None, problems, source if source in self._sources else UNKNOWN_SOURCE)
 
     def _problem(self, error: ErrorDetails) -> Problem:
         path = list(error["loc"])
@@ -183,6 +185,33 @@ class EventValidator:
         elif code == "string_pattern_mismatch":
             code, message = PATTERN_PROBLEMS.get(context["pattern"], (code, message))
         return Problem(_CODES.get(code, code), ".".join(map(str, path)), message)
+
+
+def _names(event: bytes) -> tuple[str | None, str | None]:
+    """The id and source of an event, whatever else is in it; None where that is no readable text.
+
+    Nothing is made of the rest: of an event of 60 MB it could be gigabytes of objects. Only pydantic reads NaN, which
+    some senders write for numbers that they don't have: it is asked where that is soon done.
+    """
+    try:
+        names = _decode_names(event)
+        return _text(names.event_id), _text(names.source)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    try:
+        parsed = from_json(event) if len(event) <= _MAX_NOT_QUITE_JSON_BYTES else None
+    except ValueError:
+        return None, None
+    found = (parsed.get("eventId"), parsed.get("source")) if isinstance(parsed, dict) else (None, None)
+    event_id, source = (name if isinstance(name, str) else None for name in found)
+    return event_id, source
+
+
+def _text(value: msgspec.Raw) -> str | None:
+    try:
+        return _decode_text(value)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
 
 
 def _tagged(choices: Any, field: str) -> Any:

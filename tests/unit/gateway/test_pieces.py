@@ -152,7 +152,7 @@ def test_pieces_give_the_lines_of_the_whole(parts: list[bytes], piece_bytes: int
     body = b"".join(parts)
     lines = [line.lstrip() for line in body.split(b"\n") if line.strip()]
     found = asyncio.run(split_lines(bytearray(body), max_events=MAX_EVENTS, turns=Turns(), piece_bytes=piece_bytes))
-    assert found == lines
+    assert [bytes(line) for line in found] == lines
 
 
 @pytest.mark.parametrize("body", [b'{"a": 1}\n' * 300_000, b" " * 3_000_000], ids=["lines", "blanks"])

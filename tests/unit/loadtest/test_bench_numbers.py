@@ -96,14 +96,24 @@ def test_what_was_not_measured_is_in_no_figure() -> None:
     assert shown(None, Unit.SECONDS) == "-"
 
 
+def _step(rows: int, rate: float, on_empty: float | None = None) -> dict[str, Any]:
+    step: dict[str, Any] = {"rowsBefore": rows - 10, "rows": rows, "eventsPerSecond": rate}
+    return step | ({"onEmpty": {"eventsPerSecond": on_empty}} if on_empty is not None else {})
+
+
 def test_growth_is_the_last_rates_over_those_of_empty_tables_at_the_same_time() -> None:
-    steps: list[dict[str, Any]] = [{"rows": 10, "eventsPerSecond": 50.0}]
-    steps.append({"rows": 20, "eventsPerSecond": 60.0, "onEmpty": {"eventsPerSecond": 80.0}})
-    steps.append({"rows": 30, "eventsPerSecond": 45.0, "onEmpty": {"eventsPerSecond": 60.0}})
+    steps = [_step(10, 50.0), _step(20, 60.0, 80.0), _step(30, 45.0, 60.0)]
     assert summary(steps) == {"steps": steps, "rows": 30, "lastToFirst": 0.9, "lastToEmpty": 0.75}
     assert summary(steps[:1])["lastToFirst"] is None
     assert summary(steps[:1])["lastToEmpty"] is None
     assert summary([])["rows"] == 0
+
+
+def test_growth_that_went_on_is_of_its_last_three_steps_and_of_all_three() -> None:
+    earlier = [_step(10, 90.0), _step(20, 80.0, 80.0), _step(30, 80.0)]
+    last = [_step(40, 40.0, 80.0), _step(50, 40.0, 80.0), _step(60, 40.0, 80.0)]
+    assert summary(earlier + last)["lastToEmpty"] == 0.5
+    assert summary([*earlier, *last[:-1], _step(60, 40.0)])["lastToEmpty"] is None
 
 
 def test_cpu_that_no_known_process_used_is_others() -> None:

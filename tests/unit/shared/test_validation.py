@@ -1,6 +1,7 @@
 """Each rule of the events: which code, field and sentence a sender gets, and that nobody's data is in it."""
 
 import json
+import tracemalloc
 from typing import Any, Literal
 
 import pytest
@@ -373,3 +374,16 @@ def test_a_source_is_a_plain_token(source: str) -> None:
 def test_a_platform_whose_models_do_not_name_its_source_is_refused() -> None:
     with pytest.raises(ValueError, match=r"_BirdTop\.source must be Literal\['finch'\]"):
         Platform(source="finch", models=(_BirdTop,), demographics=DemographicsPaths(), revenue=RevenuePaths())
+
+
+def test_an_event_that_is_too_large_is_named_and_no_object_is_made_of_the_rest() -> None:
+    event = b'{"eventId": "fb-1", "source": "facebook", "x": [' + b"{}," * 500_000 + b"{}]}"
+    tracemalloc.start()
+    try:
+        rejection = EventValidator(max_event_bytes=65_536).validate(event)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert isinstance(rejection, Rejection)
+    assert (rejection.event_id, rejection.source) == ("fb-1", "facebook")
+    assert peak < len(event)
