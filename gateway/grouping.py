@@ -97,5 +97,5 @@ class GroupCommit:
                 traceparent=group.traceparent,
                 sender=group.sender,
             )
-            self._guard.book(partition, group.batch.body_bytes + group.header_chars)
-            await self._publisher.publish(partition.grouped, group.batch.body(), headers.encode())
+            with self._guard.booked(partition, group.batch.body_bytes + group.header_chars):
+                await self._publisher.publish(partition.grouped, group.batch.body(), headers.encode())

@@ -166,8 +166,8 @@ class Intake:
             traceparent=origin.traceparent,
             sender=origin.sender,
         )
-        self._guard.book(batch.partition, batch.body_bytes)
-        await self._publisher.publish(batch.partition.events, batch.body(), headers.encode())
+        with self._guard.booked(batch.partition, batch.body_bytes):
+            await self._publisher.publish(batch.partition.events, batch.body(), headers.encode())
         self._metrics.events_processed.labels(batch.source).inc(len(batch.events))
         self._metrics.last_event.labels(batch.source).set_to_current_time()
 
