@@ -10,8 +10,10 @@ import asyncio
 import math
 import uuid
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from time import perf_counter
 from typing import Final
 
@@ -20,7 +22,7 @@ from gateway.batching import Batch, Batcher
 from gateway.decode import Slices
 from gateway.grouping import GroupCommit
 from gateway.turns import Turns
-from shared.errors import NotDurable
+from shared.errors import GivenUp, NotDurable
 from shared.events import EventValidator, Rejection
 from shared.metrics import GatewayMetrics
 from shared.outcomes import PublishFailure
@@ -50,6 +52,10 @@ class Origin:
     give_up_at: float = math.inf
     """On the clock of `perf_counter`: what is not on its way to the broker by then is not durable."""
     request_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    def given_up(self) -> PublishFailure | None:
+        """Why nothing of it is sent any more; None while there is time."""
+        return PublishFailure.TIMEOUT if perf_counter() > self.give_up_at else None
 
 
 class Intake:
@@ -142,6 +148,7 @@ class Intake:
                 origin.received_at,
                 traceparent=origin.traceparent,
                 sender=origin.sender,
+                give_up_at=origin.give_up_at,
             )
         except NotDurable as error:
             self._metrics.events_undurable.labels(partition.source, error.failure).inc()
@@ -156,8 +163,10 @@ class Intake:
         self._metrics.events_rejected.labels(rejection.source, rejection.reason).inc()
         accepted.fail(Failure(index, rejection.event_id, rejection))
 
-    async def send(self, batch: Batch, message_id: str, origin: Origin) -> None:
-        """Publish one batch. Raises NotDurable."""
+    async def send(
+        self, batch: Batch, message_id: str, origin: Origin, given_up: Callable[[], PublishFailure | None]
+    ) -> None:
+        """Publish one batch; `given_up` as for `Publisher.publish`. Raises NotDurable."""
         headers = MessageHeaders(
             message_id=message_id,
             correlation_id=origin.correlation_id,
@@ -167,7 +176,7 @@ class Intake:
             sender=origin.sender,
         )
         with self._guard.booked(batch.partition, batch.body_bytes):
-            await self._publisher.publish(batch.partition.events, batch.body(), headers.encode())
+            await self._publisher.publish(batch.partition.events, batch.body(), headers.encode(), given_up=given_up)
         self._metrics.events_processed.labels(batch.source).inc(len(batch.events))
         self._metrics.last_event.labels(batch.source).set_to_current_time()
 
@@ -189,7 +198,7 @@ class Intake:
             unconfirmed=accepted.unconfirmed,
         )
         try:
-            await self._receipts.write(record)
+            await self._receipts.write(record, given_up=origin.given_up)
         except NotDurable as error:
             accepted.record_failure = error
 
@@ -197,8 +206,8 @@ class Intake:
 class _Sending:
     """One request's messages on their way.
 
-    After a partition's first message that can't be made durable, its further ones are not tried: each would
-    wait as long, and the sender will send them again anyway.
+    After a partition's first message that can't be made durable, its further ones are not tried, those that wait for
+    room neither: each would take as long, and the sender will send them again anyway.
     """
 
     def __init__(self, intake: Intake, origin: Origin, accepted: Accepted) -> None:
@@ -241,12 +250,13 @@ class _Sending:
 
     async def _send(self, batch: Batch, message_id: str) -> None:
         accepted = self._accepted
-        down = self._down.get(batch.partition.stream)
-        if down is None and perf_counter() > self.origin.give_up_at:
-            down = PublishFailure.TIMEOUT
+        given_up = partial(self._given_up, batch.partition.stream)
+        down = given_up()
         if down is None:
             try:
-                await self._intake.send(batch, message_id, self.origin)
+                await self._intake.send(batch, message_id, self.origin, given_up)
+            except GivenUp as error:
+                down = error.failure
             except NotDurable as error:
                 down = self._down[batch.partition.stream] = error.failure
                 accepted.unconfirmed.append(message_id)
@@ -256,6 +266,9 @@ class _Sending:
         self._intake.count_undurable(batch, down)
         for index in batch.indexes:
             accepted.fail(Failure(index, None, None, down))
+
+    def _given_up(self, stream: str) -> PublishFailure | None:
+        return self._down.get(stream) or self.origin.given_up()
 
 
 def now() -> datetime:
