@@ -8,12 +8,13 @@ import orjson
 from aiohttp import web
 
 from gateway import responses, tracing
+from gateway.accepted import Accepted
 from gateway.access import Access
 from gateway.admission import Admission
 from gateway.body import media_type, read_body
 from gateway.correlation import correlation_id_of, is_sane, traceparent_of
 from gateway.decode import split
-from gateway.intake import Accepted, Intake, Origin, now
+from gateway.intake import Intake, Origin, now
 from gateway.problems import problem
 from gateway.rates import Quantity, Rates
 from gateway.receipts import ReceiptReader

@@ -10,19 +10,22 @@ import asyncio
 import math
 import uuid
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from time import perf_counter
 from typing import Final
 
+from gateway.accepted import Accepted, Failure
 from gateway.batching import Batch, Batcher
 from gateway.decode import Slices
 from gateway.grouping import GroupCommit
 from gateway.turns import Turns
-from shared.errors import NotDurable
+from shared.errors import GivenUp, NotDurable
 from shared.events import EventValidator, Rejection
 from shared.metrics import GatewayMetrics
-from shared.outcomes import PublishFailure, RejectReason
+from shared.outcomes import PublishFailure
 from shared.wire import MessageHeaders
 from streams.backlog import BacklogGuard
 from streams.partitions import Partitions
@@ -34,53 +37,6 @@ MAX_TURN_S: Final = 0.001
 
 MAX_UNACKNOWLEDGED: Final = 64
 """Messages of one request on their way at once: enough to hide the disk, few enough to share the broker."""
-
-
-@dataclass(slots=True)
-class Failure:
-    """An event that was not taken: why, and whether sending it again can help."""
-
-    index: int
-    event_id: str | None
-    rejection: Rejection | None
-    publish_failure: PublishFailure | None = None
-
-
-@dataclass(slots=True)
-class Accepted:
-    """What became of a request's events. `failures` is capped; the counts are not."""
-
-    total: int
-    max_failures: int
-    processed: Counter[str] = field(default_factory=Counter)
-    messages: int = 0
-    rejected: int = 0
-    forbidden: int = 0
-    """Of the rejected ones: those that are valid, but not their sender's to send."""
-    undurable: int = 0
-    unconfirmed: list[str] = field(default_factory=list)
-    failures: list[Failure] = field(default_factory=list)
-    record_failure: NotDurable | None = None
-
-    @property
-    def is_durable(self) -> bool:
-        """Whether a 2xx may be answered as far as valid events go."""
-        return self.undurable == 0 and self.record_failure is None
-
-    @property
-    def failed(self) -> int:
-        """Events that were not taken."""
-        return self.rejected + self.undurable
-
-    def fail(self, failure: Failure) -> None:
-        """Count an event that was not taken, and keep it while there is room."""
-        if failure.rejection is not None:
-            self.rejected += 1
-            self.forbidden += failure.rejection.reason is RejectReason.FORBIDDEN_SOURCE
-        else:
-            self.undurable += 1
-        if len(self.failures) < self.max_failures:
-            self.failures.append(failure)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +52,10 @@ class Origin:
     give_up_at: float = math.inf
     """On the clock of `perf_counter`: what is not on its way to the broker by then is not durable."""
     request_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    def given_up(self) -> PublishFailure | None:
+        """Why nothing of it is sent any more; None while there is time."""
+        return PublishFailure.TIMEOUT if perf_counter() > self.give_up_at else None
 
 
 class Intake:
@@ -188,6 +148,7 @@ class Intake:
                 origin.received_at,
                 traceparent=origin.traceparent,
                 sender=origin.sender,
+                give_up_at=origin.give_up_at,
             )
         except NotDurable as error:
             self._metrics.events_undurable.labels(partition.source, error.failure).inc()
@@ -202,8 +163,10 @@ class Intake:
         self._metrics.events_rejected.labels(rejection.source, rejection.reason).inc()
         accepted.fail(Failure(index, rejection.event_id, rejection))
 
-    async def send(self, batch: Batch, message_id: str, origin: Origin) -> None:
-        """Publish one batch. Raises NotDurable."""
+    async def send(
+        self, batch: Batch, message_id: str, origin: Origin, given_up: Callable[[], PublishFailure | None]
+    ) -> None:
+        """Publish one batch; `given_up` as for `Publisher.publish`. Raises NotDurable."""
         headers = MessageHeaders(
             message_id=message_id,
             correlation_id=origin.correlation_id,
@@ -212,8 +175,8 @@ class Intake:
             traceparent=origin.traceparent,
             sender=origin.sender,
         )
-        self._guard.book(batch.partition, batch.body_bytes)
-        await self._publisher.publish(batch.partition.events, batch.body(), headers.encode())
+        with self._guard.booked(batch.partition, batch.body_bytes):
+            await self._publisher.publish(batch.partition.events, batch.body(), headers.encode(), given_up=given_up)
         self._metrics.events_processed.labels(batch.source).inc(len(batch.events))
         self._metrics.last_event.labels(batch.source).set_to_current_time()
 
@@ -235,7 +198,7 @@ class Intake:
             unconfirmed=accepted.unconfirmed,
         )
         try:
-            await self._receipts.write(record)
+            await self._receipts.write(record, given_up=origin.given_up)
         except NotDurable as error:
             accepted.record_failure = error
 
@@ -243,8 +206,8 @@ class Intake:
 class _Sending:
     """One request's messages on their way.
 
-    After a partition's first message that can't be made durable, its further ones are not tried: each would
-    wait as long, and the sender will send them again anyway.
+    After a partition's first message that can't be made durable, its further ones are not tried, those that wait for
+    room neither: each would take as long, and the sender will send them again anyway.
     """
 
     def __init__(self, intake: Intake, origin: Origin, accepted: Accepted) -> None:
@@ -287,12 +250,13 @@ class _Sending:
 
     async def _send(self, batch: Batch, message_id: str) -> None:
         accepted = self._accepted
-        down = self._down.get(batch.partition.stream)
-        if down is None and perf_counter() > self.origin.give_up_at:
-            down = PublishFailure.TIMEOUT
+        given_up = partial(self._given_up, batch.partition.stream)
+        down = given_up()
         if down is None:
             try:
-                await self._intake.send(batch, message_id, self.origin)
+                await self._intake.send(batch, message_id, self.origin, given_up)
+            except GivenUp as error:
+                down = error.failure
             except NotDurable as error:
                 down = self._down[batch.partition.stream] = error.failure
                 accepted.unconfirmed.append(message_id)
@@ -302,6 +266,9 @@ class _Sending:
         self._intake.count_undurable(batch, down)
         for index in batch.indexes:
             accepted.fail(Failure(index, None, None, down))
+
+    def _given_up(self, stream: str) -> PublishFailure | None:
+        return self._down.get(stream) or self.origin.given_up()
 
 
 def now() -> datetime:

@@ -6,9 +6,9 @@ from typing import Any, Final
 import orjson
 from aiohttp import web
 
+from gateway.accepted import Accepted, Failure
 from gateway.answered import FIGURES
 from gateway.correlation import CORRELATION_HEADER
-from gateway.intake import Accepted, Failure
 from gateway.problems import RETRY_AFTER_S
 
 _NOT_DURABLE: Final = "The event is valid but could not be made durable; send it again"

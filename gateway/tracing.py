@@ -9,8 +9,8 @@ from typing import Final
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from gateway.accepted import Accepted
 from gateway.correlation import correlation_id_of, traceparent_of
-from gateway.intake import Accepted
 from gateway.problems import route_of
 from shared.tracing import Attributes, Kind, Tracer
 

@@ -3,6 +3,7 @@
 FloodgateError
 ├── Retryable     it may work next time: hold or nak with delay, pause, try again
 │   └── NotDurable    a message was not acknowledged by the broker after all attempts
+│       └── GivenUp       it was not even sent: nobody waits for it any more
 ├── Pressure      a server is out of room (disk, memory): stop fetching, say so, wait
 ├── Poison        this input can never work: isolate it, dead-letter it, go on
 └── Fatal         nothing can work until a person acts: exit non-zero, acknowledge nothing
@@ -27,6 +28,10 @@ class NotDurable(Retryable):
     def __init__(self, failure: PublishFailure, detail: str) -> None:
         super().__init__(f"{failure}: {detail}")
         self.failure = failure
+
+
+class GivenUp(NotDurable):
+    """A message was given up before its first attempt; it is not at the broker."""
 
 
 class Pressure(FloodgateError):

@@ -6,8 +6,8 @@ gateway stops accepting well before 1, and also when the backlog can't be seen (
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import inf
@@ -125,8 +125,8 @@ async def _oldest_unread_s(jetstream: JetStreamContext, stream: str, info: Strea
 
 
 @dataclass(slots=True)
-class _Published:
-    """What this process has published to a stream since its backlog was read."""
+class _Sum:
+    """Of messages to a stream that this process booked."""
 
     messages: int = 0
     bytes: int = 0
@@ -149,8 +149,8 @@ class BacklogGuard:
     """Watches the backlog of every stream that events go to and says whether more may be published.
 
     Closes when a stream's share reaches `close_at`, opens again below `open_at` (so it does not flap),
-    and closes as well when it has not been able to see for MAX_BLIND_S. What is published between two
-    readings is added to the last one (`book`).
+    and closes as well when it has not been able to see for MAX_BLIND_S. What is booked is added to the last
+    reading until its publishing has ended, and from then on until one that began after that.
     """
 
     def __init__(
@@ -175,7 +175,8 @@ class BacklogGuard:
         self._full: frozenset[str] = frozenset()
         self._stop_at = (close_at + 1) / 2
         self._backlogs: dict[str, Backlog] = {}
-        self._since = {partition.stream: _Published() for partition in self._partitions}
+        self._unseen = {partition.stream: _Sum() for partition in self._partitions}
+        self._ended = {partition.stream: _Sum() for partition in self._partitions}  # of the unseen ones
         metrics.backlog_seen.set_to_current_time()  # not yet, but not for decades either
         self._show()
 
@@ -207,46 +208,50 @@ class BacklogGuard:
             for source, backlogs in found.items()
         }
 
-    def book(self, partition: Partition, body_bytes: int) -> None:
-        """Count a message that is about to be published.
+    @contextmanager
+    def booked(self, partition: Partition, body_bytes: int) -> Iterator[None]:
+        """Count a message; it is published within the context.
 
-        Raises NotDurable where, with all that was published since the backlog was read, it could come near
+        Raises NotDurable where, with all that no reading of the backlog is sure to hold, it could come near
         to evicting an unread one: a request that was let in before is then stopped in its middle.
         """
-        stream = partition.stream
-        since = self._since[stream]
-        since.add(1, body_bytes + MESSAGE_OVERHEAD_BYTES)
+        stream, message_bytes = partition.stream, body_bytes + MESSAGE_OVERHEAD_BYTES
+        self._unseen[stream].add(1, message_bytes)
         share = self._share(stream)
         if share >= self._close_at:
             self._close_for(self._full | {stream})
         if share >= self._stop_at:
-            since.add(-1, -body_bytes - MESSAGE_OVERHEAD_BYTES)
+            self._unseen[stream].add(-1, -message_bytes)
             raise NotDurable(PublishFailure.BACKLOG, f"the collectors are too far behind on {partition.label}")
+        try:
+            yield
+        finally:  # also where it was not acknowledged: it may have arrived
+            self._ended[stream].add(1, message_bytes)
 
     def _share(self, stream: str) -> float:
-        """The share as it was read, and what was published since: an upper bound for this gateway's part."""
-        backlog, since = self._backlogs.get(stream), self._since[stream]
+        """The share as it was read, and what it may not hold: an upper bound for this gateway's part."""
+        backlog, unseen = self._backlogs.get(stream), self._unseen[stream]
         if backlog is None:
             return 0.0
-        return backlog.share + max(since.messages / backlog.max_messages, since.bytes / backlog.max_bytes)
+        return backlog.share + max(unseen.messages / backlog.max_messages, unseen.bytes / backlog.max_bytes)
 
     async def look(self) -> None:
         """Read all backlogs once, and open or close. Never raises; a failed reading is logged."""
-        before = {stream: (since.messages, since.bytes) for stream, since in self._since.items()}
+        ended = {stream: (ended.messages, ended.bytes) for stream, ended in self._ended.items()}
         try:
-            found = await asyncio.gather(*(read_backlog(self._connection, stream) for stream in self._since))
+            found = await asyncio.gather(*(read_backlog(self._connection, stream) for stream in self._unseen))
         except Retryable as error:
             self._log.warning("backlog_unreadable", error=str(error))
             self._show()
             return
         self._seen_at = self._clock()
         self._metrics.backlog_seen.set_to_current_time()
-        self._backlogs = dict(zip(self._since, found, strict=True))
+        self._backlogs = dict(zip(self._unseen, found, strict=True))
         full = set()
-        for stream, backlog in self._backlogs.items():
-            messages, held_bytes = before[stream]
-            self._since[stream].add(-messages, -held_bytes)  # these are in the reading
-            if backlog.share >= (self._open_at if stream in self._full else self._close_at):
+        for stream, (messages, held_bytes) in ended.items():
+            for booked in (self._unseen[stream], self._ended[stream]):
+                booked.add(-messages, -held_bytes)  # these are in the reading
+            if self._share(stream) >= (self._open_at if stream in self._full else self._close_at):
                 full.add(stream)
         self._close_for(frozenset(full))
         self._measure()

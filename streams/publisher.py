@@ -10,6 +10,7 @@ and bounds on messages in flight and on bytes that the server has not read.
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
@@ -18,7 +19,7 @@ from typing import Final
 import nats.errors
 from nats.js.errors import APIError, NoStreamResponseError
 
-from shared.errors import NotDurable
+from shared.errors import GivenUp, NotDurable
 from shared.metrics import GatewayMetrics
 from shared.outcomes import PublishFailure
 from shared.retry import with_retries
@@ -65,18 +66,29 @@ class Publisher:
         """The longest body that `publish` takes."""
         return max(1, self._connection.max_payload_bytes - HEADERS_ROOM_BYTES)
 
-    async def publish(self, subject: str, body: bytes, headers: dict[str, str]) -> Published:
+    async def publish(
+        self,
+        subject: str,
+        body: bytes,
+        headers: dict[str, str],
+        *,
+        given_up: Callable[[], PublishFailure | None] = lambda: None,
+    ) -> Published:
         """Publish and wait until durable; waits for room in flight first.
 
         `headers` must hold a `Nats-Msg-Id`. Raises NotDurable after the last attempt: the message may
-        then still become durable, unseen, and publishing it again with the same id is safe. Raises
-        ValueError for a body over `max_body_bytes` or headers over HEADERS_ROOM_BYTES, sent nowhere.
+        then still become durable, unseen, and publishing it again with the same id is safe. `given_up` is
+        asked once there is room, and after each failed attempt: why nobody waits for the message any more.
+        Raises GivenUp where it was not sent for that. Raises ValueError for a body over `max_body_bytes` or
+        headers over HEADERS_ROOM_BYTES, sent nowhere.
         """
         if len(body) > self.max_body_bytes:
             raise ValueError(f"a message of {len(body)} bytes; the server takes {self.max_body_bytes}")
         if (headers_bytes := _size(headers)) > HEADERS_ROOM_BYTES:
             raise ValueError(f"headers of {headers_bytes} bytes; there is room for {HEADERS_ROOM_BYTES}")
         async with self._room:
+            if (failure := given_up()) is not None:
+                raise GivenUp(failure, "there was no room for it in time")
             started = perf_counter()
             try:
                 return await with_retries(
@@ -85,6 +97,7 @@ class Publisher:
                     first_wait_s=self._settings.retry_wait_ms / 1_000,
                     max_wait_s=MAX_RETRY_WAIT_S,
                     before_retry=self._count_retry,
+                    given_up=lambda: given_up() is not None,
                 )
             except NotDurable as error:
                 if self._metrics:

@@ -10,7 +10,7 @@ A record names the messages that were not acknowledged in time (`unconfirmed`): 
 durable all the same, and if the ledger later shows one, the receipt counts it as accepted.
 """
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -18,6 +18,7 @@ import nats.errors
 from nats.js.errors import APIError, NotFoundError
 
 from shared.errors import Retryable
+from shared.outcomes import PublishFailure
 from shared.wire import CORRELATION_ID, MESSAGE_ID, ungroup
 from streams.connection import Connection
 from streams.partitions import Partition
@@ -53,10 +54,12 @@ class Receipts:
         self._decode = msgspec.json.Decoder(RequestRecord).decode
         self._encode = msgspec.json.Encoder().encode
 
-    async def write(self, record: RequestRecord) -> None:
-        """Make a record durable. Raises NotDurable."""
+    async def write(
+        self, record: RequestRecord, *, given_up: Callable[[], PublishFailure | None] = lambda: None
+    ) -> None:
+        """Make a record durable; `given_up` as for `Publisher.publish`. Raises NotDurable."""
         subject = self._names.receipts(record.correlation_id)
-        await self._publisher.publish(subject, self._encode(record), {MESSAGE_ID: record.request_id})
+        await self._publisher.publish(subject, self._encode(record), {MESSAGE_ID: record.request_id}, given_up=given_up)
 
     async def read(self, correlation_id: str) -> list[RequestRecord]:
         """The records of a correlation id, oldest first, MAX_RECORDS at most; [] where there is none.

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -113,6 +114,15 @@ async def test_one_unread_message_at_the_front_holds_the_whole_span(
     assert (await read_backlog(connection, names.stream(SOURCE))).share == pytest.approx(0.8)
 
 
+def refused(watched: BacklogGuard, names: Names) -> None:
+    """Holds the guard to refuse a message of 10 KB."""
+    with (
+        pytest.raises(NotDurable, match="too far behind on facebook"),
+        watched.booked(names.of(SOURCE)[0], 10_000),
+    ):
+        raise AssertionError("it was let through")
+
+
 @pytest.mark.usefixtures("streams")
 class TestBytes:
     """Where bytes are the nearest limit."""
@@ -138,15 +148,51 @@ class TestBytes:
     ) -> None:
         watched = guarding(connection, Clock())
         await watched.look()
-        for _ in range(8):  # 84 of 100 KB: no new request from 80 % on
-            assert watched.reason is None
-            watched.book(names.of(SOURCE)[0], 10_000)
+        for _ in range(2):
+            for _ in range(8):  # 84 of 100 KB: no new request from 80 % on
+                assert watched.reason is None
+                with watched.booked(names.of(SOURCE)[0], 10_000):
+                    pass  # and published
+            assert watched.reason is not None
+            refused(watched, names)  # and no more of those inside from 90 %
+
+            for _ in range(2):
+                await watched.look()  # nothing of it is in the stream
+
+                assert watched.reason is None
+
+    async def test_what_is_still_being_published_counts_whatever_a_reading_says(
+        self, connection: Connection, guarding: Guarding, names: Names
+    ) -> None:
+        watched = guarding(connection, Clock())
+        await watched.look()
+        with ExitStack() as publishing:
+            for _ in range(8):
+                publishing.enter_context(watched.booked(names.of(SOURCE)[0], 10_000))
+            for _ in range(2):
+                await watched.look()  # nothing of it is in the stream yet
+                assert watched.reason is not None
+                refused(watched, names)
+
+            began_before = asyncio.ensure_future(watched.look())
+            await asyncio.sleep(0)
+        await began_before  # the last ones may have arrived just after it
+
         assert watched.reason is not None
-        with pytest.raises(NotDurable, match="too far behind on facebook"):  # and no more of those inside from 90 %
-            watched.book(names.of(SOURCE)[0], 10_000)
+        refused(watched, names)
+        await watched.look()
+        assert watched.reason is None
 
-        await watched.look()  # nothing of it is in the stream
-
+    async def test_what_was_not_acknowledged_counts_until_the_next_reading(
+        self, connection: Connection, guarding: Guarding, names: Names
+    ) -> None:
+        watched = guarding(connection, Clock())
+        await watched.look()
+        for _ in range(8):
+            with pytest.raises(TimeoutError), watched.booked(names.of(SOURCE)[0], 10_000):
+                raise TimeoutError
+        refused(watched, names)
+        await watched.look()
         assert watched.reason is None
 
 

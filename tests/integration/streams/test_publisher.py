@@ -10,7 +10,7 @@ from nats.aio.client import Client
 from nats.js.api import DiscardPolicy, StreamConfig
 
 from deploy.local.nats import MAX_FILE_STORE_BYTES
-from shared.errors import NotDurable
+from shared.errors import GivenUp, NotDurable
 from shared.metrics import GatewayMetrics
 from shared.outcomes import PublishFailure
 from shared.wire import MESSAGE_ID
@@ -287,6 +287,47 @@ async def test_no_more_is_in_flight_than_allowed(
     finally:
         own_server.resume()
     assert sorted(one.sequence for one in await asyncio.gather(*publishing)) == list(range(1, 10))
+
+
+async def test_what_was_given_up_while_it_waited_for_room_is_not_sent(
+    own_server: NatsServer, connect: Connect, wanted: list[Definition], names: Names
+) -> None:
+    connection = await connect(own_server.url)
+    await provision(connection, wanted)
+    publisher = quick(connection, max_in_flight=1, timeout_ms=20_000)
+    reasons: list[PublishFailure] = []
+
+    def given_up() -> PublishFailure | None:
+        return reasons[-1] if reasons else None
+
+    subject = names.events(SOURCE)
+    own_server.pause()
+    try:
+        first, second = (
+            asyncio.ensure_future(publisher.publish(subject, body, new_id(), given_up=given_up))
+            for body in (b"[0]", b"[1]")
+        )
+        await until(lambda: len(connection.client._resp_map) == 1)
+        reasons.append(PublishFailure.NO_STREAM)
+    finally:
+        own_server.resume()
+    assert (await first).sequence == 1  # it was on its way
+    with pytest.raises(GivenUp) as caught:
+        await second
+    assert caught.value.failure is PublishFailure.NO_STREAM
+    assert (await publisher.publish(subject, b"[2]", new_id())).sequence == 2
+
+
+async def test_what_is_given_up_is_not_tried_again(
+    connection: Connection, metrics: GatewayMetrics, names: Names
+) -> None:
+    publisher = quick(connection, metrics, attempts=10, retry_wait_ms=1)
+    answers = iter([None, None, PublishFailure.TIMEOUT])
+    with pytest.raises(NotDurable) as caught:
+        await publisher.publish(names.events(SOURCE), b"[]", new_id(), given_up=lambda: next(answers))
+    assert not isinstance(caught.value, GivenUp)  # it was sent, twice
+    assert caught.value.failure is PublishFailure.NO_STREAM
+    assert metrics.registry.get_sample_value("gateway_publish_retries_total") == 1
 
 
 async def test_the_same_publisher_works_on_after_a_restart_of_the_server(

@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 
 from gateway import responses
-from gateway.intake import Accepted, Failure
+from gateway.accepted import Accepted, Failure
 from shared.errors import NotDurable
 from shared.events import Problem, Rejection
 from shared.outcomes import PublishFailure

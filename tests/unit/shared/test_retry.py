@@ -46,6 +46,20 @@ async def test_what_may_work_next_time_is_tried_as_often_as_asked() -> None:
     assert await _try(1, Retryable("not now")) == (1, [])
 
 
+async def test_what_is_given_up_is_not_tried_again() -> None:
+    failed: list[Retryable] = []
+    waits = _Waits()
+
+    async def step() -> None:
+        failed.append(Retryable("not now"))
+        raise failed[-1]
+
+    with pytest.raises(Retryable) as caught:
+        await with_retries(step, 5, first_wait_s=1.0, max_wait_s=1.0, given_up=lambda: len(failed) == 2, sleep=waits)
+    assert caught.value is failed[-1]
+    assert (len(failed), len(waits.seconds)) == (2, 1)
+
+
 @pytest.mark.parametrize("error", [Fatal("never"), ValueError("a bug"), KeyError("a bug")])
 async def test_anything_else_is_raised_at_once(error: Exception) -> None:
     assert await _try(3, error) == (1, [])
