@@ -98,8 +98,14 @@ class WebhookHandlers:
             media = media_type(request)
             await spend(sender, Quantity.REQUESTS, 1)
             with span_of("read") as span:
-                timeout_s = settings.body_timeout_ms / 1_000
-                body = await read_body(request, ticket, caller, max_bytes=settings.max_body_bytes, timeout_s=timeout_s)
+                body = await read_body(
+                    request,
+                    ticket,
+                    caller,
+                    max_bytes=settings.max_body_bytes,
+                    timeout_s=settings.body_timeout_ms / 1_000,
+                    turns=self._intake.turns,
+                )
                 span.set({"floodgate.body.bytes": len(body)})
             await spend(sender, Quantity.BYTES, len(body))
             with span_of("split") as span:
