@@ -1,11 +1,12 @@
 """A request's body in, whole, decompressed and within its limits, or a refusal.
 
 Invariant: nothing is parsed here, and nothing is held that admission has not booked, but for two megabytes of a larger
-body whose signature is being summed.
+body whose signature is being summed, and one that was just decompressed.
 """
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from enum import Enum, auto
 from http import HTTPStatus
 from typing import Final
@@ -17,10 +18,16 @@ from gateway.access import Caller
 from gateway.admission import Ticket
 from gateway.decompress import CODINGS, BrokenEncoding, Decompressor
 from gateway.problems import Refused
+from gateway.turns import Turns
 from shared.outcomes import RefuseReason
 
 _BOM: Final = b"\xef\xbb\xbf"
-_PIECE_BYTES: Final = 64 * 1024
+_CHUNK_BYTES: Final = 64 * 1024
+"""Of a body whose signature was checked, fed to its decompressor at a time."""
+_FIRST_PIECE_BYTES: Final = 64 * 1024
+"""What most compressed requests have in all: it waits for no turn."""
+_PIECE_BYTES: Final = 1024 * 1024
+"""Decompressed in a turn, at most: 2 ms."""
 _SUMMED_BYTES: Final = 1024 * 1024
 """Summed in a thread at a time, while the next ones come in. A quarter of it costs more in hand-overs than it saves."""
 _SUMMERS: Final = ThreadPoolExecutor(max_workers=2, thread_name_prefix="summing")
@@ -59,12 +66,12 @@ def media_type(request: web.Request) -> MediaType:
 
 
 async def read_body(
-    request: web.Request, ticket: Ticket, caller: Caller, *, max_bytes: int, timeout_s: float
+    request: web.Request, ticket: Ticket, caller: Caller, *, max_bytes: int, timeout_s: float, turns: Turns
 ) -> bytearray:
     """The whole body, its signature checked, then decompressed. Waits for the sender.
 
-    Raises Refused: 400 broken encoding, 401 wrong signature, 408 too slow, 413 over `max_bytes`, 415 unknown coding,
-    503 over the cap of bytes in flight.
+    `turns`: taken while a piece of a large body is decompressed. Raises Refused: 400 broken encoding, 401 wrong
+    signature, 408 too slow, 413 over `max_bytes`, 415 unknown coding, 503 over the cap of bytes in flight.
     """
     decompressor, is_sealed = _decompressor(request), caller.seal is not None
     announced = request.content_length or 0
@@ -72,22 +79,20 @@ async def read_body(
         raise _too_large(max_bytes)
     ticket.book(announced)
     summing = _Summing(caller, apart=announced > _SUMMED_BYTES or request.content_length is None)
-    body = bytearray()
+    held = _Held(ticket, max_bytes, turns)
     try:
         async with asyncio.timeout(timeout_s):
             async for chunk in request.content.iter_any():
                 await summing.take(chunk)
                 if decompressor is None or is_sealed:
-                    body += chunk
-                    fits = len(body) <= max_bytes
+                    held.add(chunk)
                 else:
-                    fits = decompressor.feed(chunk, body, max_bytes)
-                if not fits:
-                    raise _too_large(max_bytes)
-                ticket.book(len(body))
+                    await held.decode(chunk, decompressor)
             await summing.check()
             if decompressor is not None and is_sealed:
-                body = await _decompressed(body, decompressor, ticket, max_bytes)
+                raw, held = held.body, _Held(ticket, max_bytes, turns, beside_bytes=len(held.body))
+                for start in range(0, len(raw), _CHUNK_BYTES):
+                    await held.decode(bytes(raw[start : start + _CHUNK_BYTES]), decompressor)
         if decompressor is not None:
             decompressor.finish()
     except BrokenEncoding as error:
@@ -101,9 +106,37 @@ async def read_body(
         ) from error
     except (HttpProcessingError, ClientConnectionError, ConnectionResetError, web.RequestPayloadError) as error:
         raise _bad_request(f"The body could not be read: {error}") from error
-    if body.startswith(_BOM):
-        del body[: len(_BOM)]
-    return body
+    if held.body.startswith(_BOM):
+        del held.body[: len(_BOM)]
+    return held.body
+
+
+class _Held:
+    """A body as it grows. What would make it too large is refused, and the rest is booked, before it is held."""
+
+    def __init__(self, ticket: Ticket, max_bytes: int, turns: Turns, *, beside_bytes: int = 0) -> None:
+        self._ticket = ticket
+        self._max_bytes = max_bytes
+        self._turns = turns
+        self._beside_bytes = beside_bytes
+        self._is_begun = False
+        self.body = bytearray()
+
+    def add(self, piece: bytes | bytearray) -> None:
+        """Raises Refused (413, 503)."""
+        held_bytes = len(self.body) + len(piece)
+        if held_bytes > self._max_bytes:
+            raise _too_large(self._max_bytes)
+        self._ticket.book(self._beside_bytes + held_bytes)
+        self.body += piece
+
+    async def decode(self, chunk: bytes, decompressor: Decompressor) -> None:
+        """Add what is in a chunk, piece by piece, each in a turn of its own. Raises Refused and BrokenEncoding."""
+        decompressor.feed(chunk)
+        while decompressor.has_more:
+            async with self._turns if self._is_begun else nullcontext():
+                self.add(decompressor.piece(_PIECE_BYTES if self._is_begun else _FIRST_PIECE_BYTES))
+            self._is_begun = True
 
 
 class _Summing:
@@ -143,17 +176,6 @@ class _Summing:
     async def _thread(self) -> None:
         if self._under_way is not None:
             await self._under_way
-
-
-async def _decompressed(raw: bytearray, decompressor: Decompressor, ticket: Ticket, max_bytes: int) -> bytearray:
-    """A body whose signature was checked, decompressed in turns of the event loop."""
-    body = bytearray()
-    for start in range(0, len(raw), _PIECE_BYTES):
-        if not decompressor.feed(bytes(raw[start : start + _PIECE_BYTES]), body, max_bytes):
-            raise _too_large(max_bytes)
-        ticket.book(len(raw) + len(body))
-        await asyncio.sleep(0)
-    return body
 
 
 def _decompressor(request: web.Request) -> Decompressor | None:

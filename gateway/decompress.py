@@ -1,7 +1,8 @@
 """Content codings, decoded piece by piece with a bound on each piece.
 
-Invariant: `feed` never makes more than it was allowed to, whatever it is fed: a bomb stops at the limit
-with memory flat. aiohttp's own decompression is switched off, as a signature is over the raw body.
+Invariant: `piece` makes no more than it was allowed to and starts no more than MEMBERS_A_PIECE members, whatever was
+fed: between two pieces of a bomb its reader books, refuses, and lets others run. aiohttp's own decompression is
+switched off, as a signature is over the raw body.
 """
 
 import sys
@@ -17,8 +18,9 @@ else:
 _GZIP_WBITS: Final = 16 + zlib.MAX_WBITS
 _ZLIB_WBITS: Final = zlib.MAX_WBITS
 _RAW_DEFLATE_WBITS: Final = -zlib.MAX_WBITS
-_PIECE_BYTES: Final = 1024 * 1024  # decoded at a time, beside what is in the body already
 _MAX_MEMBERS: Final = 10_000  # more than block compressors make of a body; empty ones cost time and no bytes
+MEMBERS_A_PIECE: Final = 200
+"""Started in a piece, at most: they take as long as a megabyte does."""
 _ZSTD_WINDOW_LOG: Final = 23  # RFC 8878, 3.1.1.1.2: decoders should take windows up to 8 MiB, and may refuse more
 
 
@@ -109,39 +111,51 @@ CODINGS: Final = ("gzip", "deflate", "zstd")
 
 
 class Decompressor:
-    """Decodes one body. Raises KeyError for a coding that is not known."""
+    """Decodes one body: `feed` it, take pieces for as long as it `has_more`, and so on; then `finish`.
+
+    Raises KeyError for a coding that is not known.
+    """
 
     def __init__(self, coding: str) -> None:
         self._make, self._many = _DECODERS[coding]
         self._decoder = self._make()
+        self._data = b""
         self._fed = False
         self._members = 1
 
-    def feed(self, data: bytes, into: bytearray, max_bytes: int) -> bool:
-        """Decode `data` and append it to `into`; False where `into` would grow over `max_bytes`.
+    def feed(self, data: bytes) -> None:
+        """The next bytes of the body, once there are no more of those before."""
+        self._data = data
 
-        Raises BrokenEncoding.
-        """
+    @property
+    def has_more(self) -> bool:
+        """Whether there is something to decode in what was fed."""
+        return bool(self._data) or self._decoder.has_more
+
+    def piece(self, max_bytes: int) -> bytearray:
+        """The next decoded bytes, `max_bytes` (1 or more) at most, and perhaps none. Raises BrokenEncoding."""
+        piece = bytearray()
+        last_member = self._members + MEMBERS_A_PIECE
         try:
-            while data or self._decoder.has_more:
+            while self.has_more and len(piece) < max_bytes and self._members < last_member:
                 if self._decoder.eof:
-                    if not self._many:
-                        raise BrokenEncoding("there is more after its end")
-                    if self._members == _MAX_MEMBERS:
-                        raise BrokenEncoding(f"it has more than {_MAX_MEMBERS} parts")
-                    self._decoder = self._make()
-                    self._members += 1
+                    self._next_member()
                 self._fed = True
-                # one byte more than allowed shows that there is more than allowed
-                into += self._decoder.decode(data, min(_PIECE_BYTES, max_bytes - len(into) + 1))
-                if len(into) > max_bytes:
-                    return False
-                data = self._decoder.unused_data if self._decoder.eof else b""
+                piece += self._decoder.decode(self._data, max_bytes - len(piece))
+                self._data = self._decoder.unused_data if self._decoder.eof else b""
         except (zlib.error, zstd.ZstdError) as error:
             raise BrokenEncoding(str(error)) from error
-        return True
+        return piece
 
     def finish(self) -> None:
         """The body has ended. Raises BrokenEncoding where the coding has not."""
         if self._fed and not self._decoder.eof:
             raise BrokenEncoding("it ends too early")
+
+    def _next_member(self) -> None:
+        if not self._many:
+            raise BrokenEncoding("there is more after its end")
+        if self._members == _MAX_MEMBERS:
+            raise BrokenEncoding(f"it has more than {_MAX_MEMBERS} parts")
+        self._decoder = self._make()
+        self._members += 1

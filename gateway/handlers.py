@@ -15,7 +15,7 @@ from gateway.body import media_type, read_body
 from gateway.correlation import correlation_id_of, is_sane, traceparent_of
 from gateway.decode import split
 from gateway.intake import Intake, Origin, now
-from gateway.problems import problem
+from gateway.problems import Refused, problem
 from gateway.rates import Quantity, Rates
 from gateway.receipts import ReceiptReader
 from gateway.scopes import Scope
@@ -24,7 +24,9 @@ from gateway.settings import GatewaySettings
 from shared.errors import Retryable
 from shared.logs import Logger
 from shared.metrics import GatewayMetrics
+from shared.outcomes import RefuseReason
 from shared.tracing import Kind, Tracer
+from streams.receipts import TooMany
 
 
 class WebhookHandlers:
@@ -86,6 +88,9 @@ class WebhookHandlers:
             self._log.warning("receipt_unreadable", correlation_id=asked, error=str(error))
             detail = "Receipts can't be read now, as JetStream or PostgreSQL is away; ask again later"
             return problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, correlation_id_of(request))
+        except TooMany as error:
+            detail = f"This correlation id has {error}, and no receipt sums so many; give each request an id of its own"
+            raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, RefuseReason.RECEIPT_TOO_LARGE, detail) from error
         if figures is None:
             return problem(HTTPStatus.NOT_FOUND, "Nothing is known of this correlation id", correlation_id_of(request))
         body = orjson.dumps({"correlationId": asked, **figures})
@@ -99,8 +104,14 @@ class WebhookHandlers:
             media = media_type(request)
             await spend(sender, Quantity.REQUESTS, 1)
             with span_of("read") as span:
-                timeout_s = settings.body_timeout_ms / 1_000
-                body = await read_body(request, ticket, caller, max_bytes=settings.max_body_bytes, timeout_s=timeout_s)
+                body = await read_body(
+                    request,
+                    ticket,
+                    caller,
+                    max_bytes=settings.max_body_bytes,
+                    timeout_s=settings.body_timeout_ms / 1_000,
+                    turns=self._intake.turns,
+                )
                 span.set({"floodgate.body.bytes": len(body)})
             await spend(sender, Quantity.BYTES, len(body))
             with span_of("split") as span:

@@ -125,4 +125,11 @@ PROBLEM_TYPES: Final[Mapping[RefuseReason, ProblemType]] = {
         "The gateway has as many as MAX_CONNECTIONS.",
         "Come again after Retry-After, and keep connections alive.",
     ),
+    RefuseReason.RECEIPT_TOO_LARGE: ProblemType(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "receipt-too-large",
+        "The correlation id was used too often for a receipt",
+        "More requests, or more stored messages, have it than a receipt sums.",
+        "Give each request an id of its own; what became of these is in the table batches.",
+    ),
 }

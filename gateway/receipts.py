@@ -1,29 +1,41 @@
 """The receipt of a correlation id: what was accepted (JetStream), joined with what became of it (PostgreSQL).
 
-Invariant: accepted = stored + duplicates + dead-lettered + pending, always; complete when nothing is pending.
+Invariant: accepted = stored + duplicates + dead-lettered + pending, always; complete when nothing is pending. It is of
+all that has the correlation id, or there is none: a sender may give one id to everything it ever sends, so the work is
+bounded, and done in turns of the event loop.
 
 What the ledger shows beyond the records counts as accepted too: a message that was not acknowledged in
 time and became durable all the same, and those of a gateway that died before it wrote its record.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from itertools import islice
+from typing import Any, Final, TypeVar
 
 import asyncpg
 
 from shared.errors import Retryable
 from streams import message_ids
-from streams.receipts import Receipts, RequestRecord
+from streams.receipts import Receipts, RequestRecord, TooMany
 
 _LEDGER: Final = """
     SELECT message_id, source, events, inserted, duplicates, dead_lettered
       FROM batches
      WHERE correlation_id = $1
+     LIMIT $2
 """
 
-_POOL_CONNECTIONS: Final = 2
+MAX_MESSAGES: Final = 100_000
+"""Stored messages of one correlation id that a receipt sums, at most: a request of 50,000 events in messages of one
+each, all of which were dead letters and put through again. 45 MB while it is summed."""
+
+TURN_ROWS: Final = 1_000
+"""Summed in a turn of the event loop: 2 ms."""
+
+_AT_A_TIME: Final = 2
+"""Receipts whose ledger is read, and held: as many as there are connections."""
 
 PROBE_S: Final = 2.0
 
@@ -40,10 +52,10 @@ class LedgerRow:
     dead_lettered: int
 
 
-def settle(
+async def settle(
     records: Iterable[RequestRecord], ledger: Iterable[LedgerRow], unread_singles: Iterable[tuple[str, str]] = ()
 ) -> dict[str, Any] | None:
-    """The receipt's figures; None where nothing is known of the correlation id. Pure.
+    """The receipt's figures; None where nothing is known of the correlation id. Pure, and in turns of the event loop.
 
     `unread_singles` are the message id and the source of each single event that may not be stored yet; it
     counts as accepted unless the ledger has it, which does so itself.
@@ -66,15 +78,15 @@ def settle(
         failed += record.failed
         for source, events in record.accepted.items():
             add(source, accepted=events)
-    replayed, rows = _first_rows(ledger)
-    singles = {message_ids.key(message_id): source for message_id, source in unread_singles}
-    for key, source in singles.items():
+    replayed, rows = await _first_rows(ledger)
+    singles = {message_ids.key(message_id): source async for message_id, source in _in_turns(unread_singles)}
+    async for key, source in _in_turns(singles.items()):
         if key not in rows:
             add(source, accepted=1)
     if not requests and not rows and not singles:
         return None
-    dead = {key: row.dead_lettered for key, row in rows.items()}
-    for row in rows.values():
+    dead = {key: row.dead_lettered async for key, row in _in_turns(rows.items())}
+    async for row in _in_turns(rows.values()):
         came_from = _nearest_ancestor(row.message_id, rows)
         if came_from is not None:
             if dead[came_from] < row.events:
@@ -104,11 +116,11 @@ def settle(
     }
 
 
-def _first_rows(ledger: Iterable[LedgerRow]) -> tuple[int, dict[str, LedgerRow]]:
+async def _first_rows(ledger: Iterable[LedgerRow]) -> tuple[int, dict[str, LedgerRow]]:
     """How many events were put through again, and a row a message: its own, or its replay's where that is lost."""
     replayed = 0
     rows: dict[str, LedgerRow] = {}
-    for row in ledger:
+    async for row in _in_turns(ledger):
         key = message_ids.key(row.message_id)
         is_replay = message_ids.is_replay(row.message_id)
         if is_replay or message_ids.parent(row.message_id) is not None:
@@ -127,6 +139,19 @@ def _nearest_ancestor(message_id: str, rows: Mapping[str, LedgerRow]) -> str | N
     while ancestor is not None and ancestor not in rows:
         ancestor = message_ids.parent(ancestor)
     return ancestor
+
+
+_T = TypeVar("_T")
+
+
+async def _in_turns(items: Iterable[_T]) -> AsyncIterator[_T]:
+    """The items, with a turn of the event loop for everybody else after each TURN_ROWS of them."""
+    left = iter(items)
+    while turn := tuple(islice(left, TURN_ROWS)):
+        for item in turn:
+            yield item
+        if len(turn) == TURN_ROWS:
+            await asyncio.sleep(0)
 
 
 class ReceiptReader:
@@ -148,14 +173,19 @@ class ReceiptReader:
         self._query_timeout_s = query_timeout_s
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._opening = asyncio.Lock()
+        self._at_a_time = asyncio.Semaphore(_AT_A_TIME)
 
     async def read(self, correlation_id: str) -> Mapping[str, Any] | None:
-        """The receipt; None for a correlation id that nothing is known of. Raises Retryable."""
+        """The receipt; None for a correlation id that nothing is known of.
+
+        Raises TooMany where it would be of more than MAX_MESSAGES messages, or MAX_RECORDS requests; and Retryable.
+        """
         # In the order that an event goes: what is stored between two readings is then seen twice, and counted
         # once; the other way round it could be missed.
         records = await self._receipts.read(correlation_id)
         unread_singles = await self._receipts.unread_singles(correlation_id, self._sources)
-        return settle(records, await self._ledger(correlation_id), unread_singles)
+        async with self._at_a_time:
+            return await settle(records, await self._ledger(correlation_id), unread_singles)
 
     async def probe(self) -> None:
         """Ask PostgreSQL whether it is there. Raises Retryable where it is not, or no answer comes in PROBE_S."""
@@ -175,10 +205,12 @@ class ReceiptReader:
     async def _ledger(self, correlation_id: str) -> list[LedgerRow]:
         try:
             pool = await self._connected()
-            rows = await pool.fetch(_LEDGER, correlation_id, timeout=self._query_timeout_s)
+            rows = await pool.fetch(_LEDGER, correlation_id, MAX_MESSAGES + 1, timeout=self._query_timeout_s)
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise Retryable(f"the ledger can't be read: {error!r}") from error
-        return [LedgerRow(*row) for row in rows]
+        if len(rows) > MAX_MESSAGES:
+            raise TooMany(f"more than {MAX_MESSAGES} stored messages")
+        return [LedgerRow(*row) async for row in _in_turns(rows)]
 
     async def _connected(self) -> "asyncpg.Pool[asyncpg.Record]":
         if self._database_url is None:
@@ -188,7 +220,7 @@ class ReceiptReader:
                 self._pool = await asyncpg.create_pool(
                     self._database_url,
                     min_size=0,
-                    max_size=_POOL_CONNECTIONS,
+                    max_size=_AT_A_TIME,
                     timeout=self._connect_timeout_s,
                     server_settings={"application_name": "floodgate-gateway", "default_transaction_read_only": "on"},
                 )

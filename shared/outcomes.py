@@ -35,6 +35,7 @@ class RefuseReason(StrEnum):
     RATE = "rate"
     NOT_HTTP = "not_http"
     CONNECTIONS = "connections"
+    RECEIPT_TOO_LARGE = "receipt_too_large"
 
 
 class PublishFailure(StrEnum):

@@ -27,10 +27,14 @@ from streams.publisher import Publisher
 from streams.subjects import COLLECTOR, Names
 
 MAX_RECORDS: Final = 1_000
-"""Requests of one correlation id that a receipt sums; reading is one round trip each."""
+"""Requests of one correlation id that a receipt sums, at most; reading is one round trip each."""
 
 MAX_GROUPS: Final = 500
 """Unread groups that are looked through for one correlation id; there are a few, unless collectors are down."""
+
+
+class TooMany(Exception):
+    """A correlation id was used so often that no receipt sums it. The text says for how much of what."""
 
 
 class RequestRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -62,9 +66,10 @@ class Receipts:
         await self._publisher.publish(subject, self._encode(record), {MESSAGE_ID: record.request_id}, given_up=given_up)
 
     async def read(self, correlation_id: str) -> list[RequestRecord]:
-        """The records of a correlation id, oldest first, MAX_RECORDS at most; [] where there is none.
+        """The records of a correlation id, oldest first; [] where there is none.
 
-        Raises Retryable where the broker can't be asked.
+        Raises TooMany where there are more than MAX_RECORDS: some of them would tell of nothing that is pending in the
+        others. Raises Retryable where the broker can't be asked.
         """
         self._connection.require()
         jetstream = self._connection.jetstream
@@ -72,7 +77,7 @@ class Receipts:
         records: list[RequestRecord] = []
         sequence = 1
         try:
-            while len(records) < MAX_RECORDS:
+            while len(records) <= MAX_RECORDS:
                 message = await jetstream.get_msg(stream, seq=sequence, subject=subject, next=True, direct=True)
                 record = self._decode(message.data or b"")
                 if record.correlation_id == correlation_id:  # the subject is a hash
@@ -82,7 +87,7 @@ class Receipts:
             return records
         except (TimeoutError, APIError, nats.errors.Error, OSError) as error:
             raise Retryable(f"receipts can't be read: {error!r}") from error
-        return records
+        raise TooMany(f"more than {MAX_RECORDS} requests")
 
     async def unread_singles(self, correlation_id: str, sources: Iterable[str]) -> list[tuple[str, str]]:
         """Single events of a correlation id that no collector has stored yet: (message id, source) of each.

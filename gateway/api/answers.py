@@ -52,6 +52,7 @@ _WHEN: Final[Mapping[int, str]] = {
     408: "The body did not arrive in time; nothing was taken. May be sent again",
     413: "Too many events or bytes; nothing was taken. To be sent in parts",
     415: "A media type or encoding that is not spoken here; nothing was taken",
+    422: "It was used too often to be summed",
     429: "This sender is over its rate; nothing was taken. May be sent again",
     431: "The request line or a header is longer than is taken here",
     500: "A bug of ours. May be sent again",

@@ -109,7 +109,7 @@ def paths(*, max_events: int, examples: Mapping[str, Any]) -> dict[str, Schema]:
                 "parameters": [
                     _parameter("path", "correlationId", "One id for several requests sums them", CORRELATION_ID)
                 ],
-                "responses": {"200": receipt_answer(), **problems(401, 403, 404, 503, *_ANY)},
+                "responses": {"200": receipt_answer(), **problems(401, 403, 404, 422, 503, *_ANY)},
             }
         },
         "/health/live": _read("live", "health", "Whether the process lives", {"200": _json("It does", "Live")}),

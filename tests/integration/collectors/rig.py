@@ -272,7 +272,7 @@ class Rig:
                 accepted={SOURCE: accepted}, failed=0,
             )
         ]  # fmt: skip
-        answer = settle(records, [LedgerRow(*row) for row in found])
+        answer = await settle(records, [LedgerRow(*row) for row in found])
         assert answer is not None
         return answer
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import asyncpg
 import pytest
@@ -197,6 +198,50 @@ async def test_messages_that_turn_up_unacknowledged_are_in_the_receipt(
     await _store(ledger, gateway, "facebook")
     receipt = (await gateway.get(f"{BULK}/late")).json
     assert (receipt["accepted"], receipt["stored"], receipt["pending"], receipt["complete"]) == (2, 2, 0, True)
+
+
+def _assert_too_large(answer: Answer, of: str) -> None:
+    _assert_problem(answer, 422)
+    assert answer.json["type"] == "/docs/problems#receipt-too-large"
+    assert of in answer.json["detail"]
+    assert "complete" not in answer.json
+
+
+async def test_an_id_of_too_many_requests_has_no_receipt_rather_than_one_that_misses_what_is_pending(
+    start: Start, ledger: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.receipts.MAX_RECORDS", 2)
+    gateway = await start(database_url=ledger)
+    for _ in range(2):
+        await gateway.post(array(facebook(), facebook()), x_correlation_id="always")
+    await _store(ledger, gateway, "facebook")
+    assert (await gateway.get(f"{BULK}/always")).json["complete"]
+    await gateway.post(array(facebook(), facebook()), x_correlation_id="always")
+    _assert_too_large(await gateway.get(f"{BULK}/always"), "more than 2 requests")
+
+
+async def test_an_id_of_too_many_messages_has_no_receipt_and_no_more_of_them_are_read(
+    start: Start, ledger: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.receipts.MAX_MESSAGES", 2)
+    gateway = await start(database_url=ledger, message_events=1)
+    await gateway.post(array(facebook(), facebook()), x_correlation_id="two")
+    await gateway.post(array(*[tiktok() for _ in range(9)]), x_correlation_id="nine")
+    fetched: list[int] = []
+    fetch = asyncpg.Pool.fetch
+
+    async def counted(*given: Any, **options: Any) -> Any:
+        rows = await fetch(*given, **options)
+        fetched.append(len(rows))
+        return rows
+
+    monkeypatch.setattr(asyncpg.Pool, "fetch", counted)
+    for source in ("facebook", "tiktok"):
+        await _store(ledger, gateway, source)
+    receipt = (await gateway.get(f"{BULK}/two")).json
+    assert (receipt["accepted"], receipt["complete"]) == (2, True)
+    _assert_too_large(await gateway.get(f"{BULK}/nine"), "more than 2 stored messages")
+    assert fetched == [2, 3]
 
 
 async def test_receipts_come_back_with_the_database(

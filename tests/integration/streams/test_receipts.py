@@ -10,7 +10,7 @@ from streams.connection import Connection
 from streams.dead_letter import DeadLetter, DeadLetters
 from streams.definitions import Definition
 from streams.publisher import Publisher
-from streams.receipts import Receipts, RequestRecord
+from streams.receipts import Receipts, RequestRecord, TooMany
 from streams.settings import PublishSettings
 from streams.subjects import Names
 from tests.integration.streams.conftest import SOURCE
@@ -65,6 +65,19 @@ async def test_an_id_that_was_never_used_has_no_records(receipts: Receipts) -> N
     assert await receipts.read("c-1") == []
     await receipts.write(record("r-1"))
     assert await receipts.read("c-2") == []
+
+
+@pytest.mark.usefixtures("streams")
+async def test_an_id_of_more_requests_than_a_receipt_sums_has_none(
+    receipts: Receipts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.receipts.MAX_RECORDS", 3)
+    for number in range(3):
+        await receipts.write(record(f"r-{number}"))
+    assert len(await receipts.read("c-1")) == 3
+    await receipts.write(record("r-3"))
+    with pytest.raises(TooMany, match="more than 3 requests"):
+        await receipts.read("c-1")
 
 
 @pytest.mark.usefixtures("streams")

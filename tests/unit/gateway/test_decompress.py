@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.decompress import CODINGS, BrokenEncoding, Decompressor
+from gateway.decompress import CODINGS, MEMBERS_A_PIECE, BrokenEncoding, Decompressor
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -42,21 +42,29 @@ FORMATS: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
 }
 
 
-def _decode(coding: str, data: bytes, *, chunk: int = 65_536, limit: int = LIMIT) -> bytes | None:
+def _decode(
+    coding: str, data: bytes, *, chunk: int = 65_536, limit: int = LIMIT, piece: int = 1024 * 1024
+) -> bytes | None:
     """The decoded bytes; None where they are over the limit."""
     decompressor, into = Decompressor(coding), bytearray()
     for start in range(0, len(data), chunk):
-        if not decompressor.feed(data[start : start + chunk], into, limit):
-            return None
+        decompressor.feed(data[start : start + chunk])
+        while decompressor.has_more:
+            decoded = decompressor.piece(piece)
+            assert len(decoded) <= piece
+            if len(into) + len(decoded) > limit:
+                return None
+            into += decoded
     decompressor.finish()
     return bytes(into)
 
 
+@pytest.mark.parametrize("piece", [1, 100, 1024 * 1024])
 @pytest.mark.parametrize("chunk", [1, 7, 65_536])
 @pytest.mark.parametrize("name", FORMATS)
-def test_what_was_compressed_comes_out_again_however_it_is_cut(name: str, chunk: int) -> None:
+def test_what_was_compressed_comes_out_again_however_it_is_cut(name: str, chunk: int, piece: int) -> None:
     coding, compress = FORMATS[name]
-    assert _decode(coding, compress(PLAIN), chunk=chunk) == PLAIN
+    assert _decode(coding, compress(PLAIN), chunk=chunk, piece=piece) == PLAIN
     assert _decode(coding, compress(b""), chunk=chunk) == b""
 
 
@@ -76,10 +84,14 @@ def test_what_zlib_holds_back_with_all_its_input_taken_comes_out(over: int) -> N
     assert _decode("deflate", compressor.compress(plain) + compressor.flush()) == plain
 
 
-@given(parts=st.lists(st.binary(max_size=200), min_size=1, max_size=5), chunk=st.integers(1, 50))
-def test_members_and_frames_may_follow_each_other(parts: list[bytes], chunk: int) -> None:
+@given(
+    parts=st.lists(st.binary(max_size=200), min_size=1, max_size=5),
+    chunk=st.integers(1, 500),
+    piece=st.integers(1, 20),
+)
+def test_members_and_frames_may_follow_each_other(parts: list[bytes], chunk: int, piece: int) -> None:
     for coding, compress in (FORMATS["gzip"], FORMATS["zstd"]):
-        assert _decode(coding, b"".join(map(compress, parts)), chunk=chunk) == b"".join(parts)
+        assert _decode(coding, b"".join(map(compress, parts)), chunk=chunk, piece=piece) == b"".join(parts)
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -93,6 +105,18 @@ def test_a_bomb_stops_at_the_limit_with_memory_flat(name: str) -> None:
     finally:
         tracemalloc.stop()
     assert peak < 1.5 * LIMIT
+
+
+@pytest.mark.parametrize("name", ["gzip", "zstd"])
+def test_members_that_hold_nothing_are_a_piece_too_once_they_are_many(name: str) -> None:
+    coding, compress = FORMATS[name]
+    decompressor = Decompressor(coding)
+    decompressor.feed(compress(b"") * 10_000)
+    pieces = 0
+    while decompressor.has_more:
+        assert decompressor.piece(1) == b""
+        pieces += 1
+    assert pieces == 10_000 / MEMBERS_A_PIECE
 
 
 @pytest.mark.parametrize("name", ["gzip", "zstd"])

@@ -26,8 +26,8 @@ def row(message_id: str, inserted: int, duplicates: int = 0, dead: int = 0, *, s
     return LedgerRow(message_id, source, inserted + duplicates + dead, inserted, duplicates, dead)
 
 
-def figures(records: Iterable[RequestRecord], rows: Iterable[LedgerRow]) -> tuple[int, ...]:
-    receipt = settle(records, rows)
+async def figures(records: Iterable[RequestRecord], rows: Iterable[LedgerRow]) -> tuple[int, ...]:
+    receipt = await settle(records, rows)
     assert receipt is not None
     for line in [receipt, *receipt["bySource"].values()]:
         assert min(line[name] for name in FIGURES) >= 0, receipt
@@ -35,64 +35,64 @@ def figures(records: Iterable[RequestRecord], rows: Iterable[LedgerRow]) -> tupl
     return (*(receipt[name] for name in FIGURES), receipt["replayed"])
 
 
-def test_a_dead_letter_that_was_put_through_is_no_longer_one_but_what_it_came_to() -> None:
+async def test_a_dead_letter_that_was_put_through_is_no_longer_one_but_what_it_came_to() -> None:
     rows = [row(MESSAGE, 97, 1, 2), row(revival_id(MESSAGE, 5), 1), row(revival_id(MESSAGE, 9), 0, 1)]
     for order in permutations(rows):
-        assert figures([record(100)], order) == (100, 98, 2, 0, 0, 2)
+        assert await figures([record(100)], order) == (100, 98, 2, 0, 0, 2)
 
 
-def test_a_dead_letter_that_is_one_again_is_counted_as_one_until_it_is_mended() -> None:
+async def test_a_dead_letter_that_is_one_again_is_counted_as_one_until_it_is_mended() -> None:
     first = revival_id(MESSAGE, 5)
     rows = [row(MESSAGE, 99, 0, 1), row(first, 0, 0, 1)]
-    assert figures([record(100)], rows) == (100, 99, 0, 1, 0, 1)
-    assert figures([record(100)], [*rows, row(revival_id(first, 0), 1)]) == (100, 100, 0, 0, 0, 2)
+    assert await figures([record(100)], rows) == (100, 99, 0, 1, 0, 1)
+    assert await figures([record(100)], [*rows, row(revival_id(first, 0), 1)]) == (100, 100, 0, 0, 0, 2)
 
 
-def test_a_message_from_the_stream_counts_once_and_in_place_of_a_row_that_is_lost() -> None:
+async def test_a_message_from_the_stream_counts_once_and_in_place_of_a_row_that_is_lost() -> None:
     whole, replay = row(MESSAGE, 99, 0, 1), row(replay_id(MESSAGE), 4, 95, 1)
     for order in permutations([whole, replay]):
-        assert figures([record(100)], order) == (100, 99, 0, 1, 0, 100)
-    assert figures([record(100)], [replay]) == (100, 4, 95, 1, 0, 100)
+        assert await figures([record(100)], order) == (100, 99, 0, 1, 0, 100)
+    assert await figures([record(100)], [replay]) == (100, 4, 95, 1, 0, 100)
 
 
-def test_a_message_and_its_replay_have_one_dead_letter_between_them() -> None:
+async def test_a_message_and_its_replay_have_one_dead_letter_between_them() -> None:
     revived = row(revival_id(MESSAGE, 5), 1)
     assert revival_id(replay_id(MESSAGE), 5) == revived.message_id
     rows = [row(MESSAGE, 99, 0, 1), row(replay_id(MESSAGE), 0, 99, 1), revived]
     for order in permutations(rows):
-        assert figures([record(100)], order) == (100, 100, 0, 0, 0, 101)
+        assert await figures([record(100)], order) == (100, 100, 0, 0, 0, 101)
 
 
-def test_a_dead_letter_that_is_stored_before_its_message_is_in_the_ledger_was_pending() -> None:
+async def test_a_dead_letter_that_is_stored_before_its_message_is_in_the_ledger_was_pending() -> None:
     revived = row(revival_id(MESSAGE, 5), 1)
-    assert figures([record(100)], [revived]) == (100, 1, 0, 0, 99, 1)
-    assert figures([], [revived]) == (1, 1, 0, 0, 0, 1), "a request without a record is known by its rows alone"
-    assert figures([record(0, unconfirmed=[MESSAGE])], [revived]) == (1, 1, 0, 0, 0, 1)
+    assert await figures([record(100)], [revived]) == (100, 1, 0, 0, 99, 1)
+    assert await figures([], [revived]) == (1, 1, 0, 0, 0, 1), "a request without a record is known by its rows alone"
+    assert await figures([record(0, unconfirmed=[MESSAGE])], [revived]) == (1, 1, 0, 0, 0, 1)
     again = row(revival_id(revived.message_id, 0), 1)
-    assert figures([record(100)], [row(MESSAGE, 99, 0, 1), again]) == (100, 100, 0, 0, 0, 1)
+    assert await figures([record(100)], [row(MESSAGE, 99, 0, 1), again]) == (100, 100, 0, 0, 0, 1)
 
 
-def test_a_replay_of_an_unconfirmed_message_is_as_late_as_the_message() -> None:
+async def test_a_replay_of_an_unconfirmed_message_is_as_late_as_the_message() -> None:
     records = [record(0, unconfirmed=[MESSAGE])]
-    assert figures(records, [row(replay_id(MESSAGE), 10)]) == (10, 10, 0, 0, 0, 10)
-    assert figures(records, [row(MESSAGE, 10), row(replay_id(MESSAGE), 0, 10)]) == (10, 10, 0, 0, 0, 10)
+    assert await figures(records, [row(replay_id(MESSAGE), 10)]) == (10, 10, 0, 0, 0, 10)
+    assert await figures(records, [row(MESSAGE, 10), row(replay_id(MESSAGE), 0, 10)]) == (10, 10, 0, 0, 0, 10)
 
 
-def test_a_stored_event_that_a_replay_dead_lettered_takes_nothing_from_the_request() -> None:
+async def test_a_stored_event_that_a_replay_dead_lettered_takes_nothing_from_the_request() -> None:
     rows = [row(MESSAGE, 100), row(replay_id(MESSAGE), 0, 99, 1), row(revival_id(MESSAGE, 5), 0, 1)]
-    assert figures([record(100)], rows) == (100, 100, 0, 0, 0, 101)
+    assert await figures([record(100)], rows) == (100, 100, 0, 0, 0, 101)
 
 
-def test_an_event_that_turns_out_to_be_of_another_source_moves_there() -> None:
+async def test_an_event_that_turns_out_to_be_of_another_source_moves_there() -> None:
     rows = [row(MESSAGE, 9, 0, 1), row(revival_id(MESSAGE, 5), 1, source="tiktok")]
-    receipt = settle([record(10)], rows)
+    receipt = await settle([record(10)], rows)
     assert receipt is not None
     assert [receipt["bySource"][source]["accepted"] for source in ("facebook", "tiktok")] == [9, 1]
-    assert figures([record(10)], rows) == (10, 10, 0, 0, 0, 1)
+    assert await figures([record(10)], rows) == (10, 10, 0, 0, 0, 1)
 
 
 @given(st.data())
-def test_whatever_is_put_through_again_however_often_every_receipt_adds_up(data: st.DataObject) -> None:
+async def test_whatever_is_put_through_again_however_often_every_receipt_adds_up(data: st.DataObject) -> None:
     """A history of messages whose events die and are put through at random, looked at with rows missing."""
     rows: dict[str, LedgerRow] = {}
     total = 0
@@ -116,6 +116,6 @@ def test_whatever_is_put_through_again_however_often_every_receipt_adds_up(data:
             graves += [(message_id, 0)] if dies else []
             buried -= not dies
     everything = data.draw(st.permutations(list(rows.values())))
-    assert figures([record(total)], everything)[:5] == (total, total - buried, 0, buried, 0)
+    assert (await figures([record(total)], everything))[:5] == (total, total - buried, 0, buried, 0)
     lost = data.draw(st.sets(st.sampled_from(list(rows))))
-    figures([record(total)], [one for one in everything if one.message_id not in lost])
+    await figures([record(total)], [one for one in everything if one.message_id not in lost])
