@@ -29,6 +29,8 @@ BROKEN = [
     ("compose-promises", COMPOSE, "back: {internal: true}", "back: {}", "nats: the network back leads outside"),
     ("compose-promises", COMPOSE, "--source, tiktok", "--source, facebook", "no collector for tiktok"),
     ("compose-promises", COMPOSE, "profiles: [load]", "profiles: [laod]", "bulk-test: is in the profiles"),
+    ("compose-promises", COMPOSE, "    NATS_JETSTREAM_PREFIX: JS.API\n", "", "gateway: has NATS_JETSTREAM_PREFIX None"),
+    ("compose-promises", COMPOSE, "  NATS_JETSTREAM_PREFIX: JS.API\n  DATA", "  DATA", "tiktok: has NATS_JETSTREAM_PREFIX"),
     ("compose-promises", COMPOSE, "services:", "services: [", "deploy/compose.yaml: while parsing"),
     ("compose-files", COMPOSE, "compose/passwords.sh", "compose/gone.sh", "mounts deploy/compose/gone.sh"),
     ("compose-files", COMPOSE, "./nginx:/etc", "./ngnix:/etc", "mounts deploy/ngnix"),
