@@ -73,7 +73,7 @@ check-deploy: $(DEPLOY) ## Check the image, compose, nginx, NATS and CI files, a
 
 sbom: $(DEPLOY) ## Write the software bill of materials of the locked dependencies: dist/sbom.json, CycloneDX
 	@mkdir -p dist
-	$(BIN)/cyclonedx-py requirements requirements/runtime.txt --pyproject pyproject.toml --mc-type application \
+	$(BIN)/cyclonedx-py requirements requirements/image.txt --pyproject pyproject.toml --mc-type application \
 		--spec-version 1.6 --output-reproducible --validate --output-format JSON --output-file dist/sbom.json
 
 image: ## Build the container image (IMAGE=floodgate:local; ARGS="--build-arg PYTHON_IMAGE=…@sha256:…" pins its base)
@@ -118,6 +118,7 @@ lock: $(DEV) ## Bring the lock files up to pyproject.toml (ARGS=--upgrade for ne
 	$(COMPILE) pyproject.toml -o requirements/runtime.txt
 	$(COMPILE) pyproject.toml --extra local -c requirements/runtime.txt -o requirements/local.txt
 	$(COMPILE) pyproject.toml --extra local --extra otel --group dev -c requirements/local.txt -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra otel -c requirements/dev.txt -o requirements/image.txt
 	$(COMPILE) pyproject.toml --extra local --extra otel --group dev --group deploy -c requirements/dev.txt -o requirements/deploy.txt
 	$(COMPILE) --group build -c requirements/dev.txt -o requirements/build.txt
 
