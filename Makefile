@@ -29,8 +29,11 @@ define python_is_new_enough
 @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "floodgate: $(PYTHON) is $$($(PYTHON) -V 2>&1), and this needs 3.11 or newer: name another one: make PYTHON=python3.12" >&2; exit 1; }
 endef
 
-.PHONY: run test test-browser test-faults test-overload test-observability dashboard-picture fuzz check check-deploy \
+.PHONY: venv run test test-browser test-faults test-overload test-observability dashboard-picture fuzz check check-deploy \
 	sbom image bulk-test bench bench-growth bench-scaling reference viewer lock clean help again
+
+venv: $(LOCAL) ## Make .venv, with what every program needs (. .venv/bin/activate takes it)
+	@echo "$(VENV) is there; . $(BIN)/activate takes it"
 
 run: $(LOCAL) ## Start everything and keep it running (PORT=3000, DATA_DIR=.data); Ctrl-C stops it
 	@$(BIN)/python -m deploy.local run
