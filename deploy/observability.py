@@ -152,8 +152,8 @@ def page() -> str:
                 for exporter, shown in _by_exporter().items()
             ),
         ),
-        "Of the alerts, StreamDiskFull needs prometheus-nats-exporter, and CertificateExpires blackbox_exporter and the "
-        "job `certificates`, which is commented out in `prometheus.yml`: without these they can't fire.\n",
+        "Of the alerts, StreamDiskFull needs prometheus-nats-exporter, and CertificateExpires blackbox_exporter and "
+        "the job `certificates`, which is commented out in `prometheus.yml`: without these they can't fire.\n",
         "These may be empty as well:\n",
         _table(
             ("Panel", "Why"),
