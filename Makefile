@@ -29,8 +29,11 @@ define python_is_new_enough
 @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "floodgate: $(PYTHON) is $$($(PYTHON) -V 2>&1), and this needs 3.11 or newer: name another one: make PYTHON=python3.12" >&2; exit 1; }
 endef
 
-.PHONY: run test test-browser test-faults test-overload test-observability dashboard-picture fuzz check check-deploy \
+.PHONY: venv run test test-browser test-faults test-overload test-observability dashboard-picture fuzz check check-deploy \
 	sbom image bulk-test bench bench-growth bench-scaling reference viewer lock clean help again
+
+venv: $(LOCAL) ## Make .venv, with what every program needs (. .venv/bin/activate takes it)
+	@echo "$(VENV) is there; . $(BIN)/activate takes it"
 
 run: $(LOCAL) ## Start everything and keep it running (PORT=3000, DATA_DIR=.data); Ctrl-C stops it
 	@$(BIN)/python -m deploy.local run
@@ -73,7 +76,7 @@ check-deploy: $(DEPLOY) ## Check the image, compose, nginx, NATS and CI files, a
 
 sbom: $(DEPLOY) ## Write the software bill of materials of the locked dependencies: dist/sbom.json, CycloneDX
 	@mkdir -p dist
-	$(BIN)/cyclonedx-py requirements requirements/runtime.txt --pyproject pyproject.toml --mc-type application \
+	$(BIN)/cyclonedx-py requirements requirements/image.txt --pyproject pyproject.toml --mc-type application \
 		--spec-version 1.6 --output-reproducible --validate --output-format JSON --output-file dist/sbom.json
 
 image: ## Build the container image (IMAGE=floodgate:local; ARGS="--build-arg PYTHON_IMAGE=…@sha256:…" pins its base)
@@ -118,6 +121,7 @@ lock: $(DEV) ## Bring the lock files up to pyproject.toml (ARGS=--upgrade for ne
 	$(COMPILE) pyproject.toml -o requirements/runtime.txt
 	$(COMPILE) pyproject.toml --extra local -c requirements/runtime.txt -o requirements/local.txt
 	$(COMPILE) pyproject.toml --extra local --extra otel --group dev -c requirements/local.txt -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra otel -c requirements/dev.txt -o requirements/image.txt
 	$(COMPILE) pyproject.toml --extra local --extra otel --group dev --group deploy -c requirements/dev.txt -o requirements/deploy.txt
 	$(COMPILE) --group build -c requirements/dev.txt -o requirements/build.txt
 

@@ -122,7 +122,10 @@ def page() -> str:
         "Where each metric comes from, where it is seen, and what it raises. What the metrics say is in "
         "[metrics.md](metrics.md), what to do about an alert in [runbook.md](runbook.md).\n",
         "- **Prometheus**: `deploy/prometheus/prometheus.yml` scrapes what stands in `targets/`, with the alerts of "
-        "`rules/floodgate.yml`. One setting there, the external label `runbook`, says where the alerts' links lead.\n"
+        "`rules/floodgate.yml`. Two things there are yours. **An alert reaches nobody until an Alertmanager is named** "
+        "under `alerting`, which is commented out, in compose's `deploy/compose/prometheus.yml` as well. The external "
+        "label `runbook` says where the alerts' links lead. In Kubernetes both stand in the Prometheus resource, as "
+        "`alerting` and `externalLabels` ([kubernetes.md](kubernetes.md#monitoring)).\n"
         "- **Grafana**: `deploy/grafana/dashboards/` are written by `make reference` from `deploy/dashboards/`, and "
         "provisioned by `deploy/grafana/provisioning/`. Variables choose the source and the instance.\n"
         "![The dashboard Overview during a run](images/dashboard-overview.png)\n\n"
@@ -149,6 +152,8 @@ def page() -> str:
                 for exporter, shown in _by_exporter().items()
             ),
         ),
+        "Of the alerts, StreamDiskFull needs prometheus-nats-exporter, and CertificateExpires blackbox_exporter and "
+        "the job `certificates`, which is commented out in `prometheus.yml`: without these they can't fire.\n",
         "These may be empty as well:\n",
         _table(
             ("Panel", "Why"),

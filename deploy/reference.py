@@ -126,7 +126,8 @@ def metrics_page() -> str:
     parts = [
         "# Metrics\n",
         GENERATED,
-        "Prometheus reads them from `GET /metrics`: on the gateway's own port, and on each collector's ops port. "
+        "Prometheus reads them from `GET /metrics`: on the gateway's `INTERNAL_PORT` where it has one, else on its "
+        "`PORT`, and on each collector's `OPS_PORT`. "
         "A histogram `x` is there as `x_bucket`, `x_sum` and `x_count`.\n",
         "Every label takes its values from a closed list, so the number of series is bounded, whatever is sent. "
         "Counters are there from the start, at zero.\n",

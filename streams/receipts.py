@@ -17,7 +17,7 @@ import msgspec
 import nats.errors
 from nats.js.errors import APIError, NotFoundError
 
-from shared.errors import Retryable
+from shared.errors import FloodgateError, Retryable
 from shared.outcomes import PublishFailure
 from shared.wire import CORRELATION_ID, MESSAGE_ID, ungroup
 from streams.connection import Connection
@@ -33,7 +33,7 @@ MAX_GROUPS: Final = 500
 """Unread groups that are looked through for one correlation id; there are a few, unless collectors are down."""
 
 
-class TooMany(Exception):
+class TooMany(FloodgateError):
     """A correlation id was used so often that no receipt sums it. The text says for how much of what."""
 
 

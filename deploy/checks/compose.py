@@ -8,6 +8,7 @@ import yaml
 
 from deploy.checks.check import Check, complaints_of, tool
 from shared.events import SOURCES
+from streams.rights import API_PREFIX
 
 COMPOSE: Final = "deploy/compose.yaml"
 PROFILES: Final = {"core", "scale", "monitoring", "load"}
@@ -64,6 +65,10 @@ def _loose(name: str, service: Mapping[str, Any]) -> Iterator[str]:
         yield f"has other resources than {RESOURCES}"
     if role in {"gateway", "collectors"} and "healthcheck" not in service:
         yield "has no health check of its own"
+    given = (service.get("environment") or {}).get("NATS_JETSTREAM_PREFIX")
+    wanted = API_PREFIX if role in {"gateway", "collectors"} else None  # the admin is in the account of the streams
+    if given != wanted:
+        yield f"has NATS_JETSTREAM_PREFIX {given}: under nats/rights.conf it is {wanted}"
 
 
 def _files(root: Path) -> Iterator[str]:

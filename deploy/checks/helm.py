@@ -173,6 +173,7 @@ CHECKS: Final = (
     Check("helm-selectors", "selectors and ports name what is there", in_every_variant(wiring.selects_nothing)),
     Check("helm-network", "no way in or out for anybody", in_every_variant(wiring.open_ways)),
     Check("helm-scaling", "scalers, their targets and what they ask for", in_every_variant(wiring.scales_nothing)),
+    Check("helm-rights", "programs and scalers find the streams by the rights", in_every_variant(wiring.astray)),
     Check("helm-partitions", "every stream has its collectors", in_every_variant(wiring.unread_streams)),
     Check("helm-secrets", "files that variables name are mounted", in_every_variant(wiring.unmounted_files)),
     Check("helm-provision", "streams and tables come first", in_every_variant(wiring.unready_job)),

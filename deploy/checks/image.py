@@ -27,6 +27,7 @@ ROLES: Final = (
     ("collectors.migrate", "--help"),
     ("streams", "--help"),
     ("loadtest", "--help"),
+    ("shared.tracing_otlp",),  # what TRACING=otlp imports
 )
 WANTED_ENVIRONMENT: Final = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1"}
 _OPT: Final = re.compile(r"(?<!\S)/opt/")

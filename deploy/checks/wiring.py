@@ -8,6 +8,8 @@ from typing import Any, Final
 from deploy.checks.chart import Manifest, Pod, Variant, environment, load, pods, title, variants
 from shared.events import SOURCES
 from shared.metrics import CollectorMetrics, GatewayMetrics
+from streams.rights import API_PREFIX, HOME
+from streams.settings import NatsSettings
 from streams.subjects import COLLECTOR, Names
 
 _METRIC: Final = re.compile(r"\b([a-z_]+)\{")
@@ -17,6 +19,7 @@ _HOOK: Final = "helm.sh/hook"
 _WEIGHT: Final = "helm.sh/hook-weight"
 _SOURCE: Final = "floodgate/source"
 _PARTITION: Final = "floodgate/partition"
+_API_PREFIX: Final = "NATS_JETSTREAM_PREFIX"
 
 RULES: Final = "deploy/prometheus/rules"
 DASHBOARDS: Final = "deploy/grafana/dashboards"
@@ -87,6 +90,22 @@ def scales_nothing(variant: Variant) -> Iterator[str]:
         stream = _stream(names, one["metadata"]["labels"])
         for trigger in one["spec"]["triggers"]:
             yield from (f"{title(one)} {line}" for line in _wrong_trigger(trigger, stream, metrics))
+
+
+def astray(variant: Variant) -> Iterator[str]:
+    """What looks for the streams elsewhere than the rights of deploy/nats have them: with keys, these hold."""
+    if variant.values["nats"]["auth"] != "nkey":
+        return
+    own = str(NatsSettings.model_fields["jetstream_prefix"].default)
+    for pod in pods(variant):
+        wanted = API_PREFIX if pod.owner["kind"] == "Deployment" else own  # the Job is in the account of the streams
+        for container in pod.containers:
+            if (given := environment(container).get(_API_PREFIX, own)) != wanted:
+                yield f"{title(pod.owner)}: {container['name']} asks {given}, and its account has {wanted}"
+    for one in variant.of_kind("ScaledObject"):
+        for trigger in one["spec"]["triggers"]:
+            if (account := trigger["metadata"].get("account", HOME)) != HOME:
+                yield f"{title(one)} asks the account {account}, and the streams are in {HOME}"
 
 
 def unread_streams(variant: Variant) -> Iterator[str]:
