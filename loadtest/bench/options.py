@@ -35,7 +35,7 @@ class Sizes:
     ceiling_events: int = 500_000
     accept_rounds: int = 7  # requests, one at a time
     accept_together_rounds: int = 3  # times four requests at once
-    authentication_rounds: int = 9  # requests of each way to be known, in turns
+    authentication_rounds: int = 15  # requests of each way to be known, in turns
     responsiveness_rounds: int = 3  # times four requests at once
     events: int = 1_000_000
     request_events: int = 5_000  # of a request in the end-to-end phase
