@@ -42,6 +42,17 @@ class Grouping:
         return None
 
 
+async def silenced(
+    nats_servers: Servers, start: Start, *, max_events: int, timeout_ms: int
+) -> tuple[NatsServer, Running, Grouping]:
+    """A broker that has just stopped to answer, and what publishes to it."""
+    server = nats_servers()
+    gateway = await start(url=server.url, keep=True)
+    grouping = Grouping(gateway, max_events, timeout_ms=timeout_ms)
+    await pause(server)
+    return server, gateway, grouping
+
+
 def tried_in_vain(metrics: GatewayMetrics) -> float | None:
     """Messages that timed out."""
     return metrics.registry.get_sample_value("gateway_publish_failures_total", {"reason": "timeout"})
@@ -54,10 +65,7 @@ async def outcomes(taking: Sequence[Awaitable[PublishFailure | None]]) -> list[P
 async def test_the_groups_behind_one_that_failed_fail_with_it_and_later_ones_are_tried(
     nats_servers: Servers, start: Start
 ) -> None:
-    server = nats_servers()
-    gateway = await start(url=server.url, keep=True)
-    grouping = Grouping(gateway, 1, timeout_ms=300)
-    await pause(server)
+    server, gateway, grouping = await silenced(nats_servers, start, max_events=1, timeout_ms=300)
     for failed in (1, 2):
         assert set(await outcomes([grouping.take(f"{failed}-{at}") for at in range(20)])) == {PublishFailure.TIMEOUT}
         assert tried_in_vain(grouping.metrics) == failed
@@ -71,10 +79,7 @@ async def test_the_groups_behind_one_that_failed_fail_with_it_and_later_ones_are
 async def test_a_request_whose_turn_does_not_come_in_time_gives_up_and_takes_no_neighbour_with_it(
     nats_servers: Servers, start: Start
 ) -> None:
-    server = nats_servers()
-    gateway = await start(url=server.url, keep=True)
-    grouping = Grouping(gateway, 100, timeout_ms=20_000)
-    await pause(server)
+    server, gateway, grouping = await silenced(nats_servers, start, max_events=100, timeout_ms=20_000)
     first = asyncio.ensure_future(grouping.take("first", perf_counter() + SOON_S))
     await eventually(lambda: len(gateway.gateway._connection.client._resp_map) > 0)
     patient = asyncio.ensure_future(grouping.take("patient"))
@@ -90,10 +95,7 @@ async def test_a_request_whose_turn_does_not_come_in_time_gives_up_and_takes_no_
 async def test_a_group_that_nobody_waits_for_any_more_is_not_sent_and_those_behind_it_are(
     nats_servers: Servers, start: Start
 ) -> None:
-    server = nats_servers()
-    gateway = await start(url=server.url, keep=True)
-    grouping = Grouping(gateway, 1, timeout_ms=20_000)
-    await pause(server)
+    server, gateway, grouping = await silenced(nats_servers, start, max_events=1, timeout_ms=20_000)
     first = asyncio.ensure_future(grouping.take("first"))
     hasty = asyncio.ensure_future(grouping.take("hasty", perf_counter() + SOON_S))
     await asyncio.sleep(0)
